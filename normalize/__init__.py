@@ -1,0 +1,3 @@
+"""Raw log bytes to flat ECS events."""
+
+PART_OF = "samlog"
