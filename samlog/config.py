@@ -1,0 +1,176 @@
+"""The configuration's shape: one YAML file (or a folder of them), environment above it.
+
+Reading and explaining it is `samlog.configfile`. Types of sources and sinks are added by the
+stages that own them (`samlog.pipeline.load_settings`).
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+UNIT_PATTERN = r"^[a-z][a-z0-9]{0,29}$"
+UnitName = Annotated[str, Field(pattern=UNIT_PATTERN)]
+MIB = 1 << 20
+
+
+class Model(BaseModel):
+    """Base of every configuration object: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Tls(Model):
+    ca_file: Path | None = None
+    """Certificate authority that signed the server's certificate; default: the system's."""
+    cert_file: Path | None = None
+    """Our own certificate (PEM), where the server asks for one."""
+    key_file: Path | None = None
+    """Private key of ``cert_file``."""
+    check_hostname: bool = True
+
+
+class Sasl(Model):
+    mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    username: str
+    password_file: Path
+    """File that holds the password and nothing else; a final newline is taken off."""
+
+
+class EmbeddedBusConfig(Model):
+    """Topics as SQLite files on this machine; one process a stage."""
+
+    type: Literal["embedded"] = "embedded"
+    path: Path = Path("./data")
+    max_record_bytes: int = Field(default=16 * MIB, ge=64 * 1024, le=256 * MIB)
+
+
+class KafkaBusConfig(Model):
+    """Topics on a Kafka cluster; as many processes a stage as wanted."""
+
+    type: Literal["kafka"]
+    brokers: list[str] = Field(min_length=1)
+    tls: Tls | None = None
+    sasl: Sasl | None = None
+    partitions: int = Field(default=6, ge=1, le=1000)
+    """Partitions of topics that samlog creates; fixed at creation."""
+    replication: int = Field(default=1, ge=1, le=9)
+    min_insync: int = Field(default=1, ge=1, le=9)
+    max_record_bytes: int = Field(default=16 * MIB, ge=64 * 1024, le=256 * MIB)
+
+
+class EmbeddedStoreConfig(Model):
+    """Events in Tantivy indices on this machine."""
+
+    type: Literal["embedded"] = "embedded"
+    path: Path = Path("./data")
+
+
+class ElasticsearchStoreConfig(Model):
+    """Events in data streams of an Elasticsearch 8 or 9."""
+
+    type: Literal["elasticsearch"]
+    urls: list[str] = Field(min_length=1)
+    api_key_file: Path | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    connections: int = Field(default=4, ge=1, le=64)
+    """Bulk requests under way at once."""
+
+
+class UnitDefaults(Model):
+    """What an alert says where no registry knows better; never invented in code."""
+
+    municipality: str = "unknown"
+    zone: Literal["intern", "sikker", "dmz", "ekstern", "unknown"] = "unknown"
+    environment: str = "unknown"
+    system: str = "unknown"
+    layer: str = "unknown"
+    accountable: str = "unknown"
+    life_and_health: bool = False
+
+
+class Unit(Model):
+    title: str = ""
+    defaults: UnitDefaults = UnitDefaults()
+
+
+class Retention(Model):
+    events_days: int = Field(default=400, ge=1, le=3660)
+    """Whole days of receipt kept in the store."""
+    bus_hours: int = Field(default=72, ge=1, le=24 * 366)
+    """How long topics keep what every group has read."""
+
+
+class Limits(Model):
+    max_event_bytes: int = Field(default=MIB, ge=1024, le=16 * MIB)
+    """A longer line is cut here, tagged ``truncated``, and the cut bytes are counted."""
+    batch: int = Field(default=1000, ge=1, le=20_000)
+    """Messages a stage takes at once."""
+    dead_letters_per_minute: int = Field(default=600, ge=1)
+    """Per (unit, source); beyond it the source is marked and alarmed, nothing is dropped."""
+
+
+class Http(Model):
+    listen: str = "127.0.0.1:9600"
+    """Where /metrics, /livez and /readyz answer; port 0 takes a free one."""
+
+
+class Settings(BaseSettings):
+    """The whole configuration. `sources` and `sinks` hold the stages' own models."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="SAMLOG_",
+        env_nested_delimiter="__",
+        use_attribute_docstrings=True,
+    )
+
+    bus: Annotated[EmbeddedBusConfig | KafkaBusConfig, Field(discriminator="type")] = (
+        EmbeddedBusConfig()
+    )
+    store: Annotated[
+        EmbeddedStoreConfig | ElasticsearchStoreConfig, Field(discriminator="type")
+    ] = EmbeddedStoreConfig()
+    units: dict[UnitName, Unit] = Field(default_factory=dict)
+    sources: list[Any] = Field(default_factory=list)
+    rules: list[str] = ["builtin"]
+    """Folders or files of Sigma rules; ``builtin`` is samlog's own pack."""
+    sinks: list[Any] = Field(default_factory=list)
+    retention: Retention = Retention()
+    limits: Limits = Limits()
+    http: Http = Http()
+    state: Path | None = None
+    """Checkpoints, alert state, crash notes. Default: the embedded bus's or store's path."""
+
+    @field_validator("units")
+    @classmethod
+    def _at_least_one_unit(cls, units: dict[str, Unit]) -> dict[str, Unit]:
+        if not units:
+            raise ValueError("at least one unit is needed, e.g. units: {enheda: {title: Enhed A}}")
+        return units
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Takes values from the caller only: `samlog.configfile` merges, to know the origin."""
+        return (init_settings,)
+
+    @property
+    def state_path(self) -> Path:
+        """The folder for checkpoints, alert state and crash notes."""
+        if self.state is not None:
+            return self.state
+        for part in (self.bus, self.store):
+            if isinstance(part, EmbeddedBusConfig | EmbeddedStoreConfig):
+                return part.path
+        return Path("./data")
