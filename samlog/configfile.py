@@ -15,6 +15,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import EnvSettingsSource
+from pydantic_settings.exceptions import SettingsError
 
 from samlog.config import Settings
 from samlog.errors import ConfigError
@@ -143,11 +144,19 @@ def _overlay(base: dict[str, Any], top: Mapping[str, Any]) -> None:
 
 def _environment(model: type[Settings], environ: Mapping[str, str]) -> dict[str, Any]:
     """Returns the values given as SAMLOG_* by pydantic-settings' own reading of them."""
-    reserved = {"SAMLOG_CONFIG", "SAMLOG_TEST_KAFKA", "SAMLOG_TEST_ELASTICSEARCH", "SAMLOG_FUZZ"}
-    given = {k: v for k, v in environ.items() if k.startswith("SAMLOG_") and k not in reserved}
+    reserved = ("SAMLOG_CONFIG", "SAMLOG_TEST_", "SAMLOG_FUZZ")
+    given = {
+        k: v for k, v in environ.items() if k.startswith("SAMLOG_") and not k.startswith(reserved)
+    }
     source = EnvSettingsSource(model)
     source.env_vars = {k.lower(): v for k, v in given.items()}
-    values = source()
+    try:
+        values = source()
+    except SettingsError as error:
+        raise ConfigError(
+            f"environment: {error}; lists and objects are written as JSON, "
+            """e.g. SAMLOG_BUS__BROKERS='["kafka1:9092"]'"""
+        ) from error
     known = set(model.model_fields)
     unknown = [k for k in given if k[len("SAMLOG_") :].split("__")[0].lower() not in known]
     if unknown:

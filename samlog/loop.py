@@ -1,0 +1,326 @@
+"""Drives one step: poll → process → settle → flush → commit, and what happens when that fails.
+
+A position is committed only after every output of every record before it was accepted, and never
+past the oldest record that the step holds. A failed batch is repeated from the committed
+position; a crash does the same. Nothing here knows what a stage does.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from samlog import log
+from samlog.bus.base import Bus, Consumer, Message, Producer, Record, TopicPartition
+from samlog.clock import Clock
+from samlog.deadletter import Quota, dead_letter, unit_of
+from samlog.errors import BadEvent, SamlogError, Unavailable
+from samlog.journal import Journal
+from samlog.metrics import Metrics
+from samlog.step import Rejection, Step
+
+FAILING_RECORDS = 1_000
+MAX_BACKOFF_S = 30.0
+
+
+class BadRelease(SamlogError):
+    """The records of all units fail with an internal error: the stage stops, its backlog stays."""
+
+
+@dataclass
+class Counts:
+    """What a loop did since it started: in + split = out + joined + rejected + dropped."""
+
+    taken: int = 0
+    sent: int = 0
+    rejected: int = 0
+    redelivered: int = 0
+    batches: int = 0
+    by_topic: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a loop needs to know of its stage."""
+
+    step: Step
+    group: str
+    topics: Sequence[str]
+    member: str = ""
+    batch: int = 1_000
+
+
+class Loop:
+    """Runs one `Stage` on a bus. Single-threaded."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        bus: Bus,
+        journal: Journal,
+        clock: Clock,
+        metrics: Metrics,
+        quota: Quota,
+    ) -> None:
+        self.stage = stage
+        self.counts = Counts()
+        self._bus = bus
+        self._journal = journal
+        self._clock = clock
+        self._metrics = metrics
+        self._quota = quota
+        self._consumer: Consumer | None = None
+        self._producer: Producer | None = None
+        self._dead: Producer | None = None
+        self._positions: dict[TopicPartition, int] = {}
+        self._failures = 0
+        self._suspects: Counter[str] = Counter()
+        self._last_tick = clock.monotonic_s()
+        self._log = log.get("loop", stage=stage.step.name)
+
+    def run(self, draining: Callable[[], bool], stopping: Callable[[], bool]) -> None:
+        """Turns until ``stopping``, or until ``draining`` and everything is read and committed.
+
+        Raises `BadRelease`, `ConfigError` and `BusError`; retries `Unavailable` for ever.
+        """
+        while not stopping():
+            taken = self.turn()
+            if taken == 0 and draining() and self._failures == 0 and self._drained():
+                return
+
+    def turn(self) -> int:
+        """Does one batch; returns how many messages were taken (0: idle or failed)."""
+        started = self._clock.monotonic_s()
+        try:
+            taken = self._batch()
+        except Unavailable as problem:
+            self._step_back(problem)
+            return 0
+        if taken:
+            self._metrics.observe(
+                "step_seconds", self._clock.monotonic_s() - started, stage=self.stage.step.name
+            )
+        if self._failures:
+            self._log.info("available_again", after_failures=self._failures)
+            self._failures = 0
+        return taken
+
+    def _batch(self) -> int:
+        consumer = self._open()
+        messages = consumer.poll(max_messages=self.stage.batch, timeout_s=0.25)
+        self._follow_assignment(consumer)
+        self._report_gaps(consumer)
+        outputs = self._ticked()
+        if not messages and not outputs:
+            return 0
+        careful = [m for m in messages if self._journal.careful(m.topic, m.partition, m.offset)]
+        self.counts.redelivered += len(careful)
+        if careful:
+            self._metrics.count("redelivered_total", len(careful), stage=self.stage.step.name)
+            self._one_by_one(messages, outputs)
+        else:
+            last = {f"{m.topic}/{m.partition}": m.offset for m in messages}
+            self._journal.begin_batch(last)
+            self._work(messages, outputs)
+        return len(messages)
+
+    def _one_by_one(self, messages: Sequence[Message], outputs: list[Record]) -> None:
+        """Takes a range in which a process died record by record, to find the one that kills."""
+        for message in messages:
+            where = (message.topic, message.partition, message.offset)
+            if self._journal.deadly(*where):
+                rejection = Rejection(message, "kills_process", "three processes died on it")
+                self._conclude([message], outputs, [rejection])
+            else:
+                self._journal.begin_single(*where)
+                self._work([message], outputs)
+            outputs = []
+
+    def _work(self, messages: Sequence[Message], outputs: list[Record]) -> None:
+        rejections: list[Rejection] = []
+        process = self.stage.step.process
+        for message in messages:
+            try:
+                outputs.extend(process(message))
+            except BadEvent as bad:
+                rejections.append(Rejection(message, bad.reason, bad.detail))
+            except SamlogError:
+                raise
+            except Exception as bug:  # noqa: BLE001 - the one place: counted, logged, kept
+                rejections.append(self._internal_error(message, bug))
+        self._conclude(messages, outputs, rejections)
+
+    def _conclude(
+        self,
+        messages: Sequence[Message],
+        outputs: list[Record],
+        rejections: list[Rejection],
+    ) -> None:
+        """Settles, writes and commits one batch; counts only what was committed."""
+        rejections += self.stage.step.settle()
+        self._send(outputs, rejections)
+        for message in messages:
+            self._positions[TopicPartition(message.topic, message.partition)] = message.offset + 1
+        upto = dict(self._positions)
+        for tp, oldest in self.stage.step.held().items():
+            upto[tp] = min(upto.get(tp, oldest), oldest)
+        if self._consumer is not None and upto:
+            self._consumer.commit(upto)
+        self._journal.done({f"{tp.topic}/{tp.partition}": n for tp, n in upto.items()})
+        self._count(messages, outputs, rejections)
+
+    def _send(self, outputs: Iterable[Record], rejections: list[Rejection]) -> None:
+        assert self._producer is not None and self._dead is not None
+        name = self.stage.step.name
+        for record in outputs:
+            try:
+                self._producer.send(record)
+            except BadEvent as bad:
+                stand_in = Message(record.topic, 0, -1, record.key, record.value, record.headers, 0)
+                rejections.append(Rejection(stand_in, bad.reason, bad.detail))
+        self._producer.flush()
+        for rejection in rejections:
+            self._dead.send(
+                dead_letter(
+                    rejection.message,
+                    stage=name,
+                    reason=rejection.reason,
+                    detail=rejection.detail,
+                    rejected=self._clock.now(),
+                )
+            )
+        self._dead.flush()
+
+    def _count(
+        self,
+        messages: Sequence[Message],
+        outputs: Sequence[Record],
+        rejections: Sequence[Rejection],
+    ) -> None:
+        name, count = self.stage.step.name, self._metrics.count
+        self.counts.batches += 1
+        self.counts.taken += len(messages)
+        self.counts.sent += len(outputs)
+        self.counts.rejected += len(rejections)
+        for unit, n in Counter(unit_of(m) for m in messages).items():
+            count("events_received_total", n, stage=name, unit=unit)
+        for topic, n in Counter(record.topic for record in outputs).items():
+            self.counts.by_topic[topic] += n
+            count("events_sent_total", n, stage=name, topic=topic)
+        for rejection in rejections:
+            unit = unit_of(rejection.message)
+            self.counts.reasons[rejection.reason] += 1
+            count("events_rejected_total", 1, stage=name, unit=unit, reason=rejection.reason)
+            self._mark(rejection)
+        if len(rejections) < len(messages):
+            self._suspects.clear()
+
+    def _mark(self, rejection: Rejection) -> None:
+        marked = self._quota.add(rejection.message, self._clock.now())
+        if marked:
+            unit, source = marked
+            self._metrics.gauge("source_marked", 1, unit=unit, source=source)
+            self._log.error(
+                "source_over_dead_letter_limit",
+                unit=unit,
+                source=source,
+                reason=rejection.reason,
+                next=f"samlog dlq ls --unit {unit}",
+            )
+
+    def _internal_error(self, message: Message, bug: Exception) -> Rejection:
+        unit = unit_of(message)
+        self._suspects[unit] += 1
+        self._metrics.count("errors_total", stage=self.stage.step.name, kind="internal")
+        if self._suspects.total() == 1:
+            self._log.error("internal_error", unit=unit, offset=message.offset, exc_info=bug)
+        if self._suspects.total() >= FAILING_RECORDS:
+            raise BadRelease(
+                f"{FAILING_RECORDS} records in a row failed with an internal error "
+                f"(units {', '.join(sorted(self._suspects))}; last: {bug!r}); the backlog stays "
+                "on the bus. Go back to the release before, then start again."
+            )
+        return Rejection(message, "internal_error", f"{type(bug).__name__}: {bug}")
+
+    def _ticked(self) -> list[Record]:
+        now = self._clock.monotonic_s()
+        if now - self._last_tick < 1.0:
+            return []
+        self._last_tick = now
+        return list(self.stage.step.tick(self._clock.now()))
+
+    def _drained(self) -> bool:
+        """The input has ended: releases what is held; True when nothing is left to read."""
+        try:
+            self._conclude([], list(self.stage.step.flush()), [])
+            return not any(self._bus.lag(self.stage.group, self.stage.topics).values())
+        except Unavailable as problem:
+            self._step_back(problem)
+            return False
+
+    def _open(self) -> Consumer:
+        """Connects what is not connected; `Unavailable` here is retried like any other."""
+        client = f"samlog-{self.stage.step.name}"
+        if self._producer is None:
+            self._bus.create_topics(self.stage.topics)
+            self._producer = self._bus.producer(client)
+        if self._dead is None:
+            self._dead = self._bus.producer(client + "-dlq")
+        if self._consumer is None:
+            self._consumer = self._bus.consumer(
+                self.stage.group, self.stage.topics, member=self.stage.member
+            )
+        return self._consumer
+
+    def _follow_assignment(self, consumer: Consumer) -> None:
+        revoked = consumer.take_revoked()
+        if revoked:
+            self._log.info("partitions_revoked", partitions=len(revoked))
+            self.stage.step.reset()
+            self._positions.clear()
+            self._rewind(consumer)
+
+    def _rewind(self, consumer: Consumer) -> None:
+        """Goes back to the committed positions; where there is none, to the oldest record."""
+        positions = dict.fromkeys(consumer.assigned(), 0)
+        positions.update(consumer.committed())
+        consumer.seek(positions)
+
+    def _report_gaps(self, consumer: Consumer) -> None:
+        for gap in consumer.take_gaps():
+            self._metrics.count("gap_records_total", gap.missing, stage=self.stage.step.name)
+            self._log.error(
+                "records_deleted_before_read",
+                topic=gap.tp.topic,
+                partition=gap.tp.partition,
+                first_missing=gap.first_missing,
+                missing=gap.missing,
+                next="raise retention.bus_hours, or run more processes of this stage",
+            )
+
+    def _step_back(self, problem: Unavailable) -> None:
+        """Waits, then repeats from the committed position; nothing is lost by it."""
+        self._failures += 1
+        name = self.stage.step.name
+        self._metrics.count("errors_total", stage=name, kind="unavailable")
+        if self._failures in (1, 10) or self._failures % 100 == 0:
+            self._log.warning("unavailable", why=str(problem), failures=self._failures)
+        self.stage.step.reset()
+        self._positions.clear()
+        wait = min(MAX_BACKOFF_S, problem.retry_after_s * 2 ** min(self._failures - 1, 6))
+        self._clock.sleep(wait * random.uniform(0.5, 1.0))
+        if self._consumer is not None:
+            try:
+                self._consumer.poll(max_messages=1, timeout_s=0.0)
+                self._rewind(self._consumer)
+            except Unavailable:
+                self._consumer.close()
+                self._consumer = None
+
+    def close(self) -> None:
+        """Leaves the group and releases what was opened; safe to call twice."""
+        for part in (self._consumer, self._producer, self._dead, self.stage.step, self._journal):
+            if part is not None:
+                part.close()
+        self._consumer = self._producer = self._dead = None
