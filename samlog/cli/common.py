@@ -1,0 +1,58 @@
+"""What verbs share: the configuration option, NDJSON on stdout, tables for people."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from samlog.log import harmless
+
+Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
+
+
+def config_option(function: Wrapped) -> Wrapped:
+    """Adds ``--config``; without it the usual places are searched."""
+    return click.option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="Configuration file or folder. [env: SAMLOG_CONFIG; else ./samlog.yaml, "
+        "~/.config/samlog/config.yaml, /etc/samlog/config.yaml]",
+    )(function)
+
+
+def json_option(function: Wrapped) -> Wrapped:
+    """Adds ``--json``: NDJSON with stable keys on stdout instead of a table."""
+    return click.option("--json", "as_json", is_flag=True, help="NDJSON with stable keys.")(
+        function
+    )
+
+
+def emit(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows as NDJSON on stdout, as they come."""
+    out = sys.stdout.buffer
+    for row in rows:
+        out.write(orjson.dumps(row, default=str) + b"\n")
+    out.flush()
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
+    """Prints a table for people; cell text is made harmless, long text is cut by the terminal."""
+    shown = Table(*columns, title=title or None, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        shown.add_row(*(harmless(str(cell), 300).replace("[", "\\[") for cell in row))
+    Console(soft_wrap=not sys.stdout.isatty()).print(shown)
+
+
+def summary(line: str) -> None:
+    """Prints the one line that ends a command's narration, on stderr."""
+    click.echo(line, err=True)
+
+
+def number(n: float) -> str:
+    """Returns ``12,000``."""
+    return f"{n:,.0f}"
