@@ -253,7 +253,9 @@ class Loop:
     def _drained(self) -> bool:
         """The input has ended: releases what is held; True when nothing is left to read."""
         try:
-            self._conclude([], list(self.stage.step.flush()), [])
+            while released := list(self.stage.step.flush()):
+                self._conclude([], released, [])
+            self._conclude([], [], [])
             return not any(self._bus.lag(self.stage.group, self.stage.topics).values())
         except Unavailable as problem:
             self._step_back(problem)

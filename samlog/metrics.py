@@ -7,6 +7,7 @@ process; the supervisor adds their figures up (prometheus-client's multi-process
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import prometheus_client as prometheus
@@ -62,9 +63,16 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = prometheus.CollectorRegistry()
         self._known: dict[str, Any] = {}
+        self._lock = Lock()
 
     def _find(self, name: str) -> Any:
-        if name not in self._known:
+        found = self._known.get(name)
+        return found if found is not None else self._make(name)
+
+    def _make(self, name: str) -> Any:
+        with self._lock:
+            if name in self._known:
+                return self._known[name]
             metric = TABLE[name]
             common: dict[str, Any] = {"namespace": "samlog", "registry": self.registry}
             if metric.kind == "counter":

@@ -39,7 +39,7 @@ class Step(Protocol):
         """Releases what waited long enough; called every second, also without messages."""
 
     def flush(self) -> Iterable[Record]:
-        """The input has ended: releases everything held. Called before a drained stage stops."""
+        """The input has ended: releases what is held; called again until it returns nothing."""
 
     def settle(self) -> Iterable[Rejection]:
         """Makes side effects of all processed messages durable (bulk write, transaction).

@@ -1,5 +1,6 @@
 """The command ``samlog``: finds the verb, turns errors into sentences and exit codes."""
 
+import difflib
 import os
 import sys
 from importlib import import_module
@@ -53,11 +54,9 @@ class Verbs(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            import difflib
-
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
             if near:
-                error.message += f" Did you mean '{near[0]}'?"
+                raise click.UsageError(f"{error.message} Did you mean '{near[0]}'?", ctx) from None
             raise
 
 

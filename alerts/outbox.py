@@ -1,0 +1,81 @@
+"""Which revision went to which sink: leased, in order, noted when accepted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerts.database import Database
+
+LEASE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One message about an alert: ``body`` is soc-alert/1 JSON, ``number`` orders all of them."""
+
+    number: int
+    alert: str
+    unit: str
+    priority: int
+    body: bytes
+
+
+class Outbox:
+    """The deliveries still to make. A sink gets every revision, in the order they were made."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def join(self, sink: str) -> None:
+        """Makes ``sink`` known; a new one starts with the revisions made from now on."""
+        with self._database.transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO cursors (sink, last)"
+                " SELECT ?, coalesce(max(number), 0) FROM revisions",
+                (sink,),
+            )
+
+    def take(
+        self, sink: str, holder: str, now: datetime, *, limit: int = 100
+    ) -> Sequence[Revision]:
+        """Leases the next revisions for ``sink`` to ``holder``; [] if none, or leased to another.
+
+        A holder that dies loses the lease after `LEASE_S`; then they are sent again, same ids.
+        """
+        with self._database.transaction() as db:
+            got = db.execute(
+                "UPDATE cursors SET lease_until = ?, holder = ? WHERE sink = ?"
+                " AND (lease_until < ? OR holder = ?) RETURNING last",
+                (now.timestamp() + LEASE_S, holder, sink, now.timestamp(), holder),
+            ).fetchone()
+            if got is None:
+                return []
+            rows = db.execute(
+                "SELECT number, alert, unit, priority, body FROM revisions WHERE number > ?"
+                " ORDER BY number LIMIT ?",
+                (got[0], limit),
+            ).fetchall()
+            return [Revision(*row) for row in rows]
+
+    def sent(self, sink: str, upto: int, *, refused: str = "") -> None:
+        """Notes that ``sink`` has everything up to ``upto``; ``refused`` tells why not the last."""
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE cursors SET last = max(last, ?), problem = ? WHERE sink = ?",
+                (upto, refused, sink),
+            )
+            if refused:
+                db.execute("INSERT OR REPLACE INTO refusals VALUES (?,?,?)", (sink, upto, refused))
+
+    def troubled(self, sink: str, problem: str) -> None:
+        """Notes why ``sink`` is behind, for `doctor` and `alerts show`."""
+        with self._database.transaction() as db:
+            db.execute("UPDATE cursors SET problem = ? WHERE sink = ?", (problem[:500], sink))
+
+    def waiting(self) -> Mapping[str, tuple[int, str]]:
+        """Returns per sink how many revisions it has not got yet, and its last problem."""
+        rows = self._database.sql.execute(
+            "SELECT sink, (SELECT count(*) FROM revisions WHERE number > last), problem"
+            " FROM cursors ORDER BY sink"
+        )
+        return {sink: (count, problem) for sink, count, problem in rows}

@@ -1,0 +1,184 @@
+"""The stage ``alerts``: detections in, alerts out, to samlog.alerts and to the sinks.
+
+A position is committed when its detections are in the alert store. From there on the alert store
+remembers what is still to be told to whom: the topic like any other receiver.
+"""
+
+import os
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import orjson
+
+from alerts.database import Database
+from alerts.dedup import dedup_key, entity
+from alerts.delivery import Delivery
+from alerts.envelope import Evidence, subject
+from alerts.outbox import Outbox
+from alerts.sink import SinkConfig, open_sink
+from alerts.store import AlertStore, Sighting
+from samlog.bus.base import Message, Record, TopicPartition
+from samlog.clock import Clock
+from samlog.config import UnitDefaults
+from samlog.errors import BadEvent
+from samlog.event import ALERTS
+from samlog.metrics import Metrics
+from samlog.step import Rejection
+
+TOPIC = f"topic {ALERTS}"
+MAX_IDLE_TURNS = 600
+
+
+class AlertStep:
+    """Groups detections into alerts and hands out their revisions."""
+
+    name = "alerts"
+
+    def __init__(
+        self,
+        folder: Path,
+        defaults: Mapping[str, UnitDefaults],
+        sinks: Sequence[SinkConfig],
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._clock = clock
+        self._metrics = metrics
+        self._defaults = defaults
+        self._database = Database(folder)
+        self._store = AlertStore(self._database, defaults)
+        self._outbox = Outbox(self._database)
+        self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        self._pending: list[Sighting] = []
+        self._handed = 0
+        self._deliveries = [
+            Delivery(folder, config, open_sink(config), self._holder, clock, metrics)
+            for config in sinks
+        ]
+        for label in (TOPIC, *(d.label for d in self._deliveries)):
+            self._outbox.join(label)
+        for delivery in self._deliveries:
+            delivery.start()
+
+    def process(self, message: Message) -> Iterable[Record]:
+        """Takes one detection (JSON); raises `BadEvent` where it is not one."""
+        self._pending.append(self._sighting(message.value))
+        return ()
+
+    def _sighting(self, value: bytes) -> Sighting:
+        try:
+            detection = orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise BadEvent("detection_not_json", str(error)) from error
+        if not _is_detection(detection):
+            raise BadEvent("detection_incomplete", f"needs {', '.join(sorted(NEEDED))}")
+        unit, rule, context = detection["unit"], detection["rule"], detection["context"]
+        try:
+            moment = datetime.fromisoformat(detection["timestamp"])
+        except ValueError as error:
+            raise BadEvent("detection_time", str(error)) from error
+        _, who = entity(rule, context)
+        return Sighting(
+            id=detection["id"],
+            key=dedup_key(str(rule["id"]), unit, who, moment),
+            unit=unit,
+            timestamp=detection["timestamp"],
+            detected=detection["detected"],
+            rule=rule,
+            subject=subject(context, self._defaults.get(unit, UnitDefaults())),
+            evidence=Evidence(
+                detection["index"],
+                detection["event_id"],
+                detection["event_sha256"],
+                str(rule.get("log_class") or ""),
+            ),
+            context=context,
+        )
+
+    def settle(self) -> Iterable[Rejection]:
+        """Counts the batch's detections, durably."""
+        if self._pending:
+            for unit, label in self._store.add(self._pending, self._clock.now()):
+                self._metrics.count("alerts_total", unit=unit, priority=label)
+            self._pending.clear()
+        return ()
+
+    def tick(self, now: datetime) -> Iterable[Record]:
+        """Makes revisions of what changed and returns those which the topic has not got.
+
+        What the tick before returned was flushed by now (else `reset` came), so it is noted.
+        """
+        if self._handed:
+            self._outbox.sent(TOPIC, self._handed)
+            self._handed = 0
+        if self._store.revise(now):
+            for delivery in self._deliveries:
+                delivery.nudge()
+        revisions = self._outbox.take(TOPIC, self._holder, now)
+        if revisions:
+            self._handed = revisions[-1].number
+        return [
+            Record(ALERTS, r.body, r.unit.encode(), {"samlog-v": b"1", "unit": r.unit.encode()})
+            for r in revisions
+        ]
+
+    def flush(self) -> Iterable[Record]:
+        """Returns the last revisions, [] when there are none left; then waits for the sinks.
+
+        A sink that reports a problem, or takes longer than 30 s, is not waited for: what it has
+        not got goes out after the next start.
+        """
+        self.settle()
+        while self._store.revise(self._clock.now(), everything=True):
+            continue
+        records = list(self.tick(self._clock.now()))
+        if records:
+            return records
+        self._wait_for_sinks()
+        return ()
+
+    def _wait_for_sinks(self) -> None:
+        for delivery in self._deliveries:
+            delivery.nudge()
+        for _ in range(MAX_IDLE_TURNS):
+            waiting = self._outbox.waiting()
+            behind = {d.label: waiting[d.label] for d in self._deliveries if waiting[d.label][0]}
+            if not behind or all(problem for _, problem in behind.values()):
+                return
+            self._clock.sleep(0.05)
+
+    def held(self) -> Mapping[TopicPartition, int]:
+        return {}
+
+    def reset(self) -> None:
+        self._pending.clear()
+        self._handed = 0
+
+    def close(self) -> None:
+        for delivery in self._deliveries:
+            delivery.stop()
+        self._database.close()
+
+
+NEEDED = {
+    "id": str,
+    "unit": str,
+    "event_id": str,
+    "event_sha256": str,
+    "index": str,
+    "timestamp": str,
+    "detected": str,
+    "rule": dict,
+    "context": dict,
+}
+
+
+def _is_detection(value: Any) -> TypeGuard[dict[str, Any]]:
+    return (
+        isinstance(value, dict)
+        and all(isinstance(value.get(name), kind) for name, kind in NEEDED.items())
+        and "id" in value["rule"]
+    )
