@@ -1,0 +1,52 @@
+# Everything sets itself up in .venv. What a target needs besides Python, git and make is said where it is.
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+ARGS ?=
+
+.PHONY: help demo test test-fast soak check format bench servers clean
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 16
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: .venv/installed     ## the whole pipeline on shipped samples
+	$(BIN)/samlog demo
+
+test: .venv/installed-dev ## all tests that this machine can run; with Java and Maven also on real servers
+	$(PYTEST) -m "not soak" $(ARGS)
+
+test-fast: .venv/installed-dev ## seconds; no servers
+	$(PYTEST) -m "not soak and not slow and not kafka and not elasticsearch" -x -q $(ARGS)
+
+soak: .venv/installed-dev ## the long fault and fuzz runs (hours)
+	SAMLOG_FUZZ=1000000 $(PYTEST) --timeout 36000 -m "soak or fuzz" $(ARGS)
+
+check: .venv/installed-dev ## style, types, repeated blocks, generated references fresh
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python tools/check_repetition.py
+	$(BIN)/python tools/references.py --check
+
+format: .venv/installed-dev ## ruff format, and references written anew
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/python tools/references.py
+
+bench: .venv/installed-dev ## events/s of every stage and of the whole path, with ratios
+	$(BIN)/python -m benchmarks
+
+servers: .venv/installed ## a Kafka and an Elasticsearch to try things on (Java and Maven)
+	$(BIN)/python -m samlog.servers
+
+clean:           ## removes the virtual environment and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
