@@ -1,0 +1,113 @@
+"""What the headers of a raw record say (architecture section 3, wire contract)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from normalize.times import parse_iso
+from samlog.errors import BadEvent, ConfigError
+from samlog.event import (
+    FORMAT_VERSION,
+    H_COLLECTOR,
+    H_ENCODING,
+    H_ENVIRONMENT,
+    H_FULL_LENGTH,
+    H_FULL_SHA256,
+    H_HOST,
+    H_LOG_CLASS,
+    H_ORIGIN,
+    H_PEER,
+    H_RECEIVED,
+    H_SEQ,
+    H_SOURCE,
+    H_TZ,
+    H_UNIT,
+    H_VERSION,
+    H_ZONE,
+    Event,
+)
+
+_AS_FIELDS = (
+    (H_COLLECTOR, "samlog.collector"),
+    (H_PEER, "samlog.peer"),
+    (H_ZONE, "samlog.zone"),
+    (H_ENVIRONMENT, "samlog.environment"),
+    (H_LOG_CLASS, "samlog.log_class"),
+    (H_FULL_LENGTH, "samlog.full_length"),
+    (H_FULL_SHA256, "samlog.full_sha256"),
+)
+_MAX_HEADER = 1_024
+
+
+@dataclass(slots=True)
+class Context:
+    """One record's surroundings; "" where nobody said. ``fields`` go into the event as they are.
+
+    ``origin`` is the header's, ``fallback`` the one of last resort (`position_origin`).
+    """
+
+    received: datetime
+    origin: str
+    source: str
+    host: str
+    tz: str
+    encoding: str
+    fields: Event
+    truncated: bool
+    fallback: str = ""
+
+
+def read_context(
+    headers: Mapping[str, bytes], *, unit: str, received: datetime, hints: bool = True
+) -> Context:
+    """Reads the headers; ``received`` is the append time, used where no header tells better.
+
+    Raises `BadEvent` (``wrong_unit``) when the header ``unit`` contradicts the topic's unit, and
+    `ConfigError` for a format version that this release does not know: then the stage stops.
+    """
+    if not headers:
+        return Context(received, "", "", "", "", "", {}, False)
+    words = {
+        name: value[:_MAX_HEADER].decode("utf-8", "replace") for name, value in headers.items()
+    }
+    _check(words, unit)
+    if stated := words.get(H_RECEIVED):
+        received = parse_iso(stated) or received
+    fields: Event = {field: words[name] for name, field in _AS_FIELDS if words.get(name)}
+    return Context(
+        received=received,
+        origin=words.get(H_ORIGIN, ""),
+        source=words.get(H_SOURCE, "") if hints else "",
+        host=words.get(H_HOST, ""),
+        tz=words.get(H_TZ, ""),
+        encoding=words.get(H_ENCODING, ""),
+        fields=fields,
+        truncated=H_FULL_LENGTH in words,
+    )
+
+
+def position_origin(
+    headers: Mapping[str, bytes], key: bytes | None, position: tuple[str, int, int]
+) -> str:
+    """Returns the origin of last resort: collector + stream + seq, else topic + partition + offset.
+
+    The stream is in the record's key (architecture section 2).
+    """
+    collector, seq = headers.get(H_COLLECTOR), headers.get(H_SEQ)
+    if collector and seq:
+        stream = (key or b"").decode("utf-8", "replace")
+        return f"{collector.decode('utf-8', 'replace')}|{stream}|{seq.decode('utf-8', 'replace')}"
+    topic, partition, offset = position
+    return f"{topic}|{partition}|{offset}"
+
+
+def _check(words: Mapping[str, str], unit: str) -> None:
+    version = words.get(H_VERSION)
+    if version is not None and version.partition(".")[0] != FORMAT_VERSION.decode():
+        raise ConfigError(
+            f"a raw record has format version {version!r} and this samlog reads "
+            f"{FORMAT_VERSION.decode()}; upgrade samlog before its collectors"
+        )
+    stated = words.get(H_UNIT)
+    if stated is not None and stated != unit:
+        raise BadEvent("wrong_unit", f"header unit is {stated!r}, the topic belongs to {unit!r}")

@@ -1,0 +1,186 @@
+"""What agents wrap around a log line: recognised, taken off, its knowledge kept as ECS fields.
+
+Filebeat and Elastic Agent (``message`` beside ``agent``, ``log``, ``@metadata``), Vector
+(``message`` beside ``source_type``), Fluent Bit and Docker (``log``), journald (``MESSAGE``).
+Structured JSON that merely has a ``message`` is no envelope: a key that no agent writes tells.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from normalize.header import FACILITIES, SEVERITIES
+from normalize.jsontext import capped
+from normalize.times import parse_epoch, parse_iso
+from samlog.ecs import FIELDS
+from samlog.event import Event
+
+_KEPT_OBJECTS = (
+    "agent",
+    "cloud",
+    "container",
+    "host",
+    "log",
+    "observer",
+    "orchestrator",
+    "service",
+)
+_BEATS_KEYS = frozenset(
+    (*_KEPT_OBJECTS, "@metadata", "@timestamp", "@version", "beat", "data_stream", "ecs")
+    + ("elastic_agent", "event", "fields", "fileset", "input", "labels", "message", "offset")
+    + ("prospector", "source", "tags", "type", "docker", "kubernetes", "stream", "timestamp")
+    + ("file", "hostname", "path", "port", "source_type", "source_ip", "date", "time", "log")
+)
+_EVENT_KEYS = frozenset(("timezone", "created", "dataset", "module"))
+_MAX_LABELS = 64
+
+
+@dataclass(slots=True)
+class Envelope:
+    """``text`` is the raw line. ``created`` is when the agent read it, ``tz`` its zone or "".
+
+    ``origin`` is a stable position at the source, or "". ``rest`` holds what has no ECS field.
+    """
+
+    text: str
+    created: datetime | None = None
+    tz: str = ""
+    origin: str = ""
+    fields: Event = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    rest: dict[str, Any] = field(default_factory=dict)
+    header: bool = True
+    """False where the agent took the syslog header off and gave its parts (journald)."""
+    names_host: bool = False
+    """True where the agent says itself which host it runs on (Beats, Vector)."""
+
+
+def unwrap(record: Mapping[str, Any], *, trusting: bool = False) -> Envelope | None:
+    """Returns the line inside an agent's JSON record, None when ``record`` is no envelope.
+
+    ``trusting``: the operator named a parser of text lines, so any object with ``message`` is one.
+    """
+    message = record.get("message")
+    if isinstance(message, str) and message:
+        if record.keys() <= _BEATS_KEYS or trusting:
+            return _beats(record, message)
+        return None
+    message = record.get("MESSAGE")
+    if isinstance(message, str) and ("__CURSOR" in record or "_HOSTNAME" in record):
+        return _journald(record, message)
+    message = record.get("log")
+    if isinstance(message, str) and message.strip():
+        return _fluent(record, message)
+    return None
+
+
+def _beats(record: Mapping[str, Any], message: str) -> Envelope:
+    moment = _time(record.get("@timestamp") or record.get("timestamp"))
+    found = Envelope(message, created=moment, names_host=True)
+    for key in _KEPT_OBJECTS:
+        value = record.get(key)
+        if isinstance(value, dict):
+            _keep(found, key, value)
+        elif value is not None and key != "log":
+            found.rest[key] = capped(value)
+    _event_part(found, record.get("event"))
+    tags = record.get("tags")
+    if isinstance(tags, list):
+        found.tags += [tag for tag in tags[:_MAX_LABELS] if isinstance(tag, str)]
+    for name in ("labels", "fields"):
+        _labels(found, record.get(name))
+    if isinstance(record.get("file"), str):
+        found.fields["log.file.path"] = record["file"]
+    if isinstance(record.get("host"), str):
+        found.rest.pop("host", None)
+        found.fields["host.name"] = record["host"]
+    path, offset = found.fields.get("log.file.path"), found.fields.get("log.offset")
+    if path and isinstance(offset, int):
+        found.origin = f"{found.fields.get('agent.id', '')}|{path}|{offset}"
+    for key in ("docker", "kubernetes", "input"):
+        if key in record:
+            found.rest[key] = capped(record[key])
+    return found
+
+
+def _fluent(record: Mapping[str, Any], message: str) -> Envelope:
+    """Fluent Bit and Docker's json-file: ``log`` with a line break, ``stream``, ``time``."""
+    moment = record.get("@timestamp") or record.get("time") or record.get("date")
+    found = Envelope(message.rstrip("\n"), created=_time(moment))
+    skipped = ("log", "@timestamp", "time", "date")
+    found.rest = {key: capped(value) for key, value in record.items() if key not in skipped}
+    return found
+
+
+def _journald(record: Mapping[str, Any], message: str) -> Envelope:
+    """``journalctl -o json``: all values are strings; systemd.journal-fields(7)."""
+    micros = record.get("_SOURCE_REALTIME_TIMESTAMP") or record.get("__REALTIME_TIMESTAMP")
+    moment = None
+    if isinstance(micros, str) and micros.isascii() and micros.isdigit() and len(micros) < 20:
+        moment = parse_epoch(int(micros), unit_s=1e-6)
+    found = Envelope(message, created=moment, header=False)
+    cursor = record.get("__CURSOR")
+    found.origin = cursor if isinstance(cursor, str) else ""
+    names = (
+        ("_HOSTNAME", "host.hostname"),
+        ("SYSLOG_IDENTIFIER", "process.name"),
+        ("_PID", "process.pid"),
+        ("_EXE", "process.executable"),
+        ("_CMDLINE", "process.command_line"),
+    )
+    for key, name in names:
+        value = record.get(key)
+        if isinstance(value, str) and value:
+            found.fields[name] = value
+    if "process.name" not in found.fields and isinstance(record.get("_COMM"), str):
+        found.fields["process.name"] = record["_COMM"]
+    for key, name, words in (
+        ("PRIORITY", "severity", SEVERITIES),
+        ("SYSLOG_FACILITY", "facility", FACILITIES),
+    ):
+        code = record.get(key)
+        if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < 3:
+            number = int(code)
+            if number < len(words):
+                found.fields[f"log.syslog.{name}.code"] = number
+                found.fields[f"log.syslog.{name}.name"] = words[number]
+    return found
+
+
+def _keep(found: Envelope, prefix: str, value: dict[str, Any]) -> None:
+    for key, item in value.items():
+        name = f"{prefix}.{key}"
+        if isinstance(item, dict):
+            _keep(found, name, item) if name.count(".") < 4 else None
+        elif name in FIELDS or name == "log.offset":
+            found.fields[name] = item
+
+
+def _event_part(found: Envelope, event: Any) -> None:
+    """Of the agent's own ``event.*`` only the zone and the time of reading are believed."""
+    if not isinstance(event, dict):
+        return
+    tz = event.get("timezone")
+    if isinstance(tz, str):
+        found.tz = tz
+    if created := _time(event.get("created")):
+        found.created = created
+    if rest := {key: event[key] for key in event if key not in _EVENT_KEYS}:
+        found.rest["event"] = capped(rest)
+
+
+def _labels(found: Envelope, labels: Any) -> None:
+    if not isinstance(labels, dict):
+        return
+    for key, value in list(labels.items())[:_MAX_LABELS]:
+        if isinstance(value, (str, int, float, bool)):
+            found.fields[f"labels.{key.replace('.', '_')}"] = str(value)
+
+
+def _time(value: Any) -> datetime | None:
+    if isinstance(value, str):
+        return parse_iso(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return parse_epoch(value)
+    return None

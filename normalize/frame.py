@@ -1,0 +1,251 @@
+"""The frame around every parser: bytes in, finished ECS events out.
+
+Decode → split batches → take off the agent's envelope → take off the syslog header → choose a
+parser → parse → ids, times, types, ``related.*``. What comes out is a function of the record, its
+headers, its position and the settings; never of what was normalised before.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from normalize.complete import set_related, set_time, strip_reserved
+from normalize.context import Context, position_origin, read_context
+from normalize.decode import Decoded, decode
+from normalize.envelope import Envelope, unwrap
+from normalize.header import read_header
+from normalize.jsontext import load
+from normalize.parser import Parser
+from normalize.records import Part, cut, split
+from normalize.registry import Registry
+from normalize.times import plausible, zone
+from samlog.clock import iso_ms
+from samlog.ecs_types import coerce
+from samlog.errors import BadEvent
+from samlog.event import ECS_VERSION, Event, RawEvent, event_id, sha256_hex
+
+MAX_EVENT_BYTES = 1 << 20
+_DEFAULTS = (
+    ("municipality", "organization.id"),
+    ("zone", "samlog.zone"),
+    ("environment", "samlog.environment"),
+    ("system", "samlog.system"),
+)
+
+Position = tuple[str, int, int]
+"""Topic, partition, offset."""
+
+
+class Normalizer:
+    """Turns raw records into events. Holds settings only; one may serve all units."""
+
+    def __init__(
+        self,
+        units: Mapping[str, Mapping[str, Any]],
+        registry: Registry,
+        *,
+        hints: bool = True,
+        tz: str = "UTC",
+        max_event_bytes: int = MAX_EVENT_BYTES,
+    ) -> None:
+        """Takes unit → its ``defaults:`` of the configuration (`samlog.config.UnitDefaults`).
+
+        ``hints=False`` ignores the header ``source``. ``tz`` is the zone of sources that name none.
+        """
+        self._registry = registry
+        self._hints = hints
+        self._tz = tz
+        self._max = max_event_bytes
+        self._bases = {unit: _base(unit, defaults) for unit, defaults in units.items()}
+
+    def normalize(
+        self,
+        value: bytes,
+        headers: Mapping[str, bytes],
+        *,
+        unit: str,
+        key: bytes | None,
+        position: Position,
+        appended_at: datetime,
+    ) -> list[Event]:
+        """Returns the events in one raw record, in their order; at least one.
+
+        Raises `BadEvent` (``wrong_unit``, ``empty``, ``binary``), `ConfigError` for a format
+        version from the future, and nothing else.
+        """
+        context = read_context(headers, unit=unit, received=appended_at, hints=self._hints)
+        if not context.origin:
+            context.fallback = position_origin(headers, key, position)
+        if len(value) > self._max:
+            value, whole = cut(value, self._max)
+            context.truncated = True
+            context.fields = whole | context.fields
+        decoded = decode(value, context.encoding)
+        base = self._bases.get(unit) or _base(unit, {})
+        return [
+            self._event(part, number, decoded, context, base)
+            for number, part in enumerate(split(value, decoded))
+        ]
+
+    def _event(
+        self, part: Part, number: int, decoded: Decoded, context: Context, base: Event
+    ) -> Event:
+        raw, envelope = self._raw(part, decoded, context, base["samlog.unit"])
+        event, parser = self._parse(raw)
+        if envelope is None:
+            original, digest = part.text, sha256_hex(part.data)
+        else:
+            original = envelope.text
+            digest = sha256_hex(original.encode())
+        own = event.pop("samlog.origin", "") or (envelope.origin if envelope else "")
+        origin = context.origin or own or context.fallback
+        strip_reserved(event)
+        set_time(event, raw.timestamp, raw.received_at, raw.tags)
+        event.update(base)
+        event.update(context.fields)
+        if context.host:
+            event.setdefault("host.name", context.host)
+        event["event.id"] = event_id(base["samlog.unit"], origin, number, digest)
+        event["event.original"] = original
+        event["event.hash"] = digest
+        _describe(event, parser, iso_ms(context.received))
+        if envelope is not None:
+            _from_envelope(event, envelope)
+        elif decoded.encoding != "utf-8":
+            event["samlog.encoding"] = decoded.encoding
+        if part.rest is not None:
+            event["samlog.envelope"] = part.rest
+        set_related(event)
+        if coerce(event):
+            raw.tags.append("field_invalid")
+        if raw.tags:
+            event["tags"] = list(dict.fromkeys([*event.get("tags", ()), *raw.tags]))
+        return event
+
+    def _raw(
+        self, part: Part, decoded: Decoded, context: Context, unit: str
+    ) -> tuple[RawEvent, Envelope | None]:
+        """Builds what parsers see, without the agent's envelope and the syslog header."""
+        text = part.text.rstrip("\r\n\0").removeprefix("\ufeff")
+        if not text:
+            raise BadEvent("empty", f"{len(part.data)} bytes without a character")
+        raw = RawEvent(
+            unit,
+            part.data,
+            text,
+            context.received,
+            json=part.json,
+            body=text,
+            source=context.source,
+            encoding=decoded.encoding,
+        )
+        raw.tags += decoded.tags
+        raw.tags += part.tags
+        if context.truncated:
+            raw.tags.append("truncated")
+        envelope = None
+        if part.json is not None:
+            envelope = self._unwrap(raw, part.json)
+        raw.tz = (envelope.tz if envelope else "") or context.tz or self._tz
+        if raw.json is None:
+            self._take_header(raw, envelope)
+        return raw, envelope
+
+    def _unwrap(self, raw: RawEvent, record: Mapping[str, Any]) -> Envelope | None:
+        envelope = unwrap(record)
+        if envelope is None and raw.source and not self._registry.hinted(raw):
+            envelope = unwrap(record, trusting=True)
+        if envelope is None:
+            return None
+        if not envelope.text.strip():
+            raise BadEvent("empty", "the agent's record holds an empty line")
+        raw.text = raw.body = envelope.text.rstrip("\r\n\0")
+        raw.json = None
+        raw.fields = envelope.fields
+        raw.tags += envelope.tags
+        if envelope.created is not None and plausible(envelope.created, raw.received_at):
+            raw.received_at = raw.timestamp = envelope.created
+        return envelope
+
+    def _take_header(self, raw: RawEvent, envelope: Envelope | None) -> None:
+        """Takes off the syslog header and looks for JSON in what is left."""
+        tz = zone(raw.tz)
+        if tz is None:
+            raw.tags.append("tz_unknown")
+            raw.tz, tz = "UTC", zone("UTC")
+            assert tz is not None
+        text = raw.text
+        if envelope is not None and not envelope.header:
+            raw.program = str(raw.fields.get("process.name", ""))
+            raw.host = str(raw.fields.get("host.hostname", ""))
+            raw.fields["host.name"] = raw.host
+        elif text[0] not in "{[":
+            header = read_header(text, tz, raw.received_at)
+            if header is not None:
+                raw.body, raw.host, raw.program = header.body, header.host, header.program
+                raw.pid = header.pid
+                raw.timestamp = header.timestamp or raw.timestamp
+                raw.fields.update(header.fields)
+                if header.timestamp is not None and not header.zoned:
+                    raw.fields["event.timezone"] = raw.tz
+                if header.host and not (envelope and envelope.names_host):
+                    raw.fields["host.name"] = header.host
+        _find_json(raw)
+
+    def _parse(self, raw: RawEvent) -> tuple[Event, Parser]:
+        """Parses; what the chosen parser calls bad is stored by a generic one, tagged."""
+        parser = self._registry.choose(raw)
+        try:
+            return {**raw.fields, **parser.parse(raw)}, parser
+        except BadEvent as bad:
+            raw.tags += ("unparsed_body", bad.reason)
+        parser = self._registry.generic(raw)
+        return {**raw.fields, **parser.parse(raw)}, parser
+
+
+def _base(unit: str, defaults: Mapping[str, Any]) -> Event:
+    """Returns what every event of a unit says."""
+    base: Event = {
+        "ecs.version": ECS_VERSION,
+        "samlog.unit": unit,
+        "data_stream.type": "logs",
+        "data_stream.namespace": unit,
+    }
+    for key, field in _DEFAULTS:
+        value = defaults.get(key)
+        if value and value != "unknown":
+            base[field] = value
+    return base
+
+
+def _describe(event: Event, parser: Parser, received: str) -> None:
+    dataset = event.setdefault("event.dataset", f"samlog.{parser.NAME}")
+    event["data_stream.dataset"] = dataset
+    event["event.module"] = dataset.partition(".")[0]
+    event.setdefault("event.kind", "event")
+    event["samlog.parser"] = f"{parser.NAME}/{parser.VERSION}"
+    event["samlog.received"] = received
+    event.setdefault("event.created", received)
+    if parser.LOG_CLASSES:
+        event.setdefault("samlog.log_class", parser.LOG_CLASSES[0])
+
+
+def _from_envelope(event: Event, envelope: Envelope) -> None:
+    if envelope.created is not None:
+        event["event.created"] = iso_ms(envelope.created)
+    if envelope.rest:
+        event["samlog.envelope"] = envelope.rest
+
+
+def _find_json(raw: RawEvent) -> None:
+    """Parses a body that is one JSON object (also behind CEE's cookie) into ``raw.json``."""
+    body = raw.body.removeprefix("@cee:").lstrip()
+    if not body.startswith("{") or "invalid_json" in raw.tags:
+        return
+    try:
+        raw.json, lenient = load(body)
+    except ValueError:
+        raw.tags.append("invalid_json")
+        return
+    if lenient:
+        raw.tags.append("lenient_json")

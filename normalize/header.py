@@ -1,0 +1,178 @@
+"""The syslog header: RFC 5424, and RFC 3164 in the shapes that devices really send.
+
+Deviations that are read: no priority, ISO 8601 times (rsyslog's file format), a year in the
+RFC 3164 time, fractions of seconds, ``Aug 07``, a zone name after the time, no host name, program
+names with spaces, a collector's address and a sequence number in front (Cisco).
+"""
+
+import re
+from datetime import datetime, tzinfo
+from typing import NamedTuple
+
+from normalize.times import parse_iso, syslog_time, zone
+from samlog.event import Event
+
+FACILITIES = (
+    *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron"),
+    *("authpriv", "ftp", "ntp", "security", "console", "solaris-cron"),
+    *(f"local{n}" for n in range(8)),
+)
+"""Keywords of RFC 5424 table 1, as rsyslog and ECS samples write them."""
+SEVERITIES = (
+    *("emergency", "alert", "critical", "error"),
+    *("warning", "notice", "informational", "debug"),
+)
+
+_PRIORITY: dict[str, Event] = {
+    str(code): {
+        "log.syslog.priority": code,
+        "log.syslog.facility.code": code >> 3,
+        "log.syslog.facility.name": FACILITIES[code >> 3],
+        "log.syslog.severity.code": code & 7,
+        "log.syslog.severity.name": SEVERITIES[code & 7],
+    }
+    for code in range(192)
+}
+
+_PRI = re.compile(r"<(\d{1,3})>")
+_RFC5424 = re.compile(
+    r"1 (\S{1,64}) (\S{1,255}) (\S{1,128}) (\S{1,128}) (\S{1,64}) (?=[-\[])",
+)
+_RFC3164 = re.compile(
+    r"(?:(?P<relay>[0-9a-fA-F.:]{3,45}) )?(?:(?P<seq>\d{1,10}): )?[*.]?"
+    r"(?P<stamp>[A-Z][a-z]{2} {1,2}\d{1,2} )(?:(?P<year>\d{4}) )?(?P<clock>\d\d:\d\d):(?P<s>\d\d)"
+    r"(?:[.,](?P<fraction>\d{1,9}))?(?: (?P<tz>[A-Z]{3,5}(?=:)|[+-]\d\d:?\d\d))?:? "
+)
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?P<tz>Z|[+-]\d\d:?\d\d)? ")
+_HOST = re.compile(r"([^\s\[\]%]{0,254}[^\s\[\]:%]) +")
+_TAG = re.compile(
+    r"(?P<tag>[^\s:\[\]]{1,128}"
+    r"|[^\s:\[\]][^:\[\]\n]{0,63}(?=\[\d)"
+    r"|[^\s:\[\]]{1,128}\[\d{1,10}\] \([^)\n]{1,200}\))"
+    r"(?:\[(?P<pid>\d{1,10})\])?:(?= |$|\S) *"
+)
+_SD_ID = re.compile(r'\[([^\s=\]"]{1,64})')
+_SD_PARAM = re.compile(r' ([^\s=\]"]{1,64})="([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
+_SD_ESCAPE = re.compile(r'\\(["\\\]])')
+
+
+class Header(NamedTuple):
+    """What stood before the body. ``zoned`` tells whether the time named its own zone."""
+
+    body: str
+    timestamp: datetime | None
+    zoned: bool
+    host: str
+    program: str
+    pid: int | None
+    fields: Event
+
+
+def read_header(text: str, tz: tzinfo, received: datetime) -> Header | None:
+    """Returns the syslog header of ``text``, None when there is none.
+
+    ``tz`` is the zone of times that name none, ``received`` decides the year where there is none.
+    Work is linear: every pattern is anchored and bounded.
+    """
+    start = 0
+    fields: Event = {}
+    pri = _PRI.match(text) if text[0] == "<" else None
+    if pri is not None:
+        known = _PRIORITY.get(str(int(pri[1])))
+        if known is None:
+            return None
+        fields.update(known)
+        start = pri.end()
+        if rfc5424 := _RFC5424.match(text, start):
+            return _modern(text, rfc5424, fields, tz)
+    if match := _RFC3164.match(text, start):
+        stamp = f"{match['stamp']}{match['clock']}"
+        own = zone(match["tz"]) if match["tz"] else None
+        moment = syslog_time(
+            stamp, int(match["s"]), match["fraction"] or "", int(match["year"] or 0),
+            own or tz, received,
+        )  # fmt: skip
+        if match["seq"]:
+            fields["event.sequence"] = int(match["seq"])
+        return _origin(text, match.end(), moment, own is not None, fields, pri is not None)
+    if match := _ISO.match(text, start):
+        moment = parse_iso(match[0][:-1].replace(",", "."), tz)
+        return _origin(text, match.end(), moment, bool(match["tz"]), fields, pri is not None)
+    if pri is not None:
+        return _origin(text, start, None, False, fields, False)
+    return None
+
+
+def program_key(program: str) -> str:
+    """Returns what parsers list in PROGRAMS: ``/usr/sbin/CRON`` and ``su(pam_unix)`` -> name."""
+    return program.rpartition("/")[2].partition("(")[0].lower() or program.lower()
+
+
+def _origin(
+    text: str, at: int, moment: datetime | None, zoned: bool, fields: Event, sure: bool
+) -> Header:
+    """Reads host and tag from ``at`` on. ``sure``: a lone first word is the host."""
+    host = _HOST.match(text, at) if at < len(text) and text[at] != " " else None
+    begin = host.end() if host else at
+    while begin < len(text) and text[begin] == " ":
+        begin += 1
+    tag = _TAG.match(text, begin)
+    name = host[1] if host else ""
+    if tag is None:
+        if not sure or host is None:
+            return Header(text[at:].lstrip(" "), moment, zoned, "", "", None, fields)
+        fields["host.hostname"] = name
+        return Header(text[begin:], moment, zoned, name, "", None, fields)
+    if name:
+        fields["host.hostname"] = name
+    program = tag["tag"]
+    pid = int(tag["pid"]) if tag["pid"] else None
+    fields["process.name"] = program
+    if pid is not None:
+        fields["process.pid"] = pid
+    return Header(text[tag.end() :], moment, zoned, name, program, pid, fields)
+
+
+def _modern(text: str, match: re.Match[str], fields: Event, tz: tzinfo) -> Header:
+    """RFC 5424 section 6: nil values are "-"; the message may begin with a byte order mark."""
+    stamp, host, app, procid, msgid = ("" if part == "-" else part for part in match.groups())
+    moment = parse_iso(stamp, tz) if stamp else None
+    data, end = structured_data(text, match.end())
+    fields["log.syslog.version"] = "1"
+    if host:
+        fields["host.hostname"] = fields["log.syslog.hostname"] = host
+    if app:
+        fields["process.name"] = fields["log.syslog.appname"] = app
+    if procid:
+        fields["log.syslog.procid"] = procid
+    pid = int(procid) if procid.isascii() and procid.isdigit() and len(procid) <= 10 else None
+    if pid is not None:
+        fields["process.pid"] = pid
+    if msgid:
+        fields["log.syslog.msgid"] = msgid
+    if data:
+        fields["log.syslog.structured_data"] = data
+    body = text[end:].removeprefix(" ").removeprefix("\ufeff")
+    return Header(body, moment, stamp[-6:-5] in ("+", "-") or stamp.endswith("Z"), host, app, pid,
+                  fields)  # fmt: skip
+
+
+def structured_data(text: str, at: int) -> tuple[dict[str, dict[str, str]], int]:
+    """Returns (id -> parameter -> value, position after it) of RFC 5424 section 6.3.
+
+    A broken element ends it: what follows belongs to the message.
+    """
+    found: dict[str, dict[str, str]] = {}
+    if text.startswith("-", at):
+        return found, at + 1
+    while element := _SD_ID.match(text, at):
+        position = element.end()
+        params: dict[str, str] = {}
+        while param := _SD_PARAM.match(text, position):
+            params[param[1]] = _SD_ESCAPE.sub(r"\1", param[2])
+            position = param.end()
+        if not text.startswith("]", position):
+            break
+        found[element[1]] = params
+        at = position + 1
+    return found, at

@@ -1,0 +1,1 @@
+"""One log source a file; `normalize.registry` finds them by scanning."""

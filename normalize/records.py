@@ -1,0 +1,102 @@
+"""The events within one raw record: usually one, several where a batch was sent as JSON."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+from normalize.decode import Decoded, encode
+from normalize.jsontext import array_in, capped, load, slices
+from samlog.event import Event
+
+MAX_RECORDS = 100_000
+"""Events that one record may hold; a longer array stays one event."""
+BATCH_KEYS = ("Records", "records")
+"""Names of the array in batches of AWS and of Azure."""
+
+_STARTS = ("{", "[")
+
+
+class Part:
+    """One event within a record: its own bytes and text, and its object where it is JSON.
+
+    ``rest`` are the fields that stood beside the array and so belong to each of its events.
+    """
+
+    __slots__ = ("data", "json", "rest", "tags", "text")
+
+    def __init__(
+        self,
+        data: bytes,
+        text: str,
+        json: Any = None,
+        tags: tuple[str, ...] = (),
+        rest: Event | None = None,
+    ) -> None:
+        self.data = data
+        self.text = text
+        self.json = json if isinstance(json, dict) else None
+        self.tags = tags
+        self.rest = rest
+
+
+def split(data: bytes, decoded: Decoded) -> Iterator[Part]:
+    """Yields the events of a record in their order; at least one.
+
+    A JSON array of objects, and an object with ``Records`` or ``records``, are batches. What
+    begins like JSON and is broken is one text event, tagged ``invalid_json``.
+    """
+    text = decoded.text
+    if not text.startswith(_STARTS):
+        body = text.lstrip("\ufeff \t\r\n")
+        if not body.startswith(_STARTS):
+            yield Part(data, text)
+            return
+    else:
+        body = text
+    try:
+        value, lenient = load(data if decoded.encoding == "utf-8" and body is text else body)
+    except ValueError:
+        yield Part(data, text, tags=("invalid_json",) if body[0] == "{" else ())
+        return
+    tags = ("lenient_json",) if lenient else ()
+    start, rest = _batch(value, body)
+    if start < 0:
+        yield Part(data, text, value, tags)
+        return
+    for begin, end in slices(body, start):
+        piece = body[begin:end]
+        yield Part(encode(piece, decoded.encoding), piece, load(piece)[0], tags, rest)
+
+
+def _batch(value: Any, body: str) -> tuple[int, Event | None]:
+    """Returns (where the elements begin in ``body``, the siblings); (-1, None) for one event."""
+    if isinstance(value, list):
+        return (1, None) if _objects(value) else (-1, None)
+    for key in BATCH_KEYS if isinstance(value, dict) else ():
+        items = value.get(key)
+        if isinstance(items, list) and _objects(items):
+            siblings = {name: capped(item) for name, item in value.items() if name != key}
+            return array_in(body, key), siblings or None
+    return -1, None
+
+
+def _objects(items: list[Any]) -> bool:
+    return 0 < len(items) <= MAX_RECORDS and all(type(item) is dict for item in items)
+
+
+def cut(value: bytes, limit: int) -> tuple[bytes, Event]:
+    """Returns ``value`` cut to ``limit`` bytes at a character, and what is known of the whole."""
+    kept = value[:limit]
+    for back in range(1, 4):
+        lead = kept[-back] if back <= len(kept) else 0
+        if lead >= 0xC0:
+            if back < (2 if lead < 0xE0 else 3 if lead < 0xF0 else 4):
+                kept = kept[:-back]
+            break
+        if lead < 0x80:
+            break
+    whole: Event = {
+        "samlog.full_length": len(value),
+        "samlog.full_sha256": sha256(value).hexdigest(),
+    }
+    return kept, whole
