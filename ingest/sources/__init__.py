@@ -1,0 +1,1 @@
+"""One module a source; found by scanning, there is no list to edit."""

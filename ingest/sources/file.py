@@ -1,0 +1,305 @@
+"""Files: followed as they grow and are rotated, or read once.
+
+```yaml
+- {type: file, unit: enheda, paths: [/var/log/auth.log], source: linux_auth}
+- {type: file, unit: enheda, paths: ["/srv/export/*.evtx", "/srv/export/*.gz"], follow: false}
+```
+
+What a file holds is told by its first bytes: text lines, gzip of any of these, or EVTX (one event a
+record, as XML). A ``.json`` file may hold pretty-printed objects or an array of them.
+
+*Known by content.* A file that was renamed, copied or compressed is the same file: it is read on,
+not again. Two files that only begin alike are told apart by the bytes in front of the position.
+
+*Rotation.* By renaming: the old file is read to its end, also when it was rotated while samlog did
+not run, as long as it lies in the same folder under a name that begins with the old one. By
+copytruncate: likewise from the copy. What is written between copy and truncation is lost by that
+method itself.
+
+*The last line.* A line without its line end is not an event yet: it waits until the line end
+comes, or until the file was rotated away, deleted or truncated. Files that are read once
+(``follow: false``, gzip, EVTX) give it at the end of the file.
+
+*Damage.* A cut or damaged gzip or EVTX file gives what can be read, a warning and a count, and is
+read on when it changes. An event over ``max_event_bytes`` is cut there; length and hash go along.
+"""
+
+import glob
+import os
+import stat
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import structlog
+from pydantic import Field
+
+from ingest import source
+from ingest.checkpoint import FilePosition, Key
+from ingest.known import KnownFiles, find_rotated
+from ingest.source import Captured, Context, received
+from ingest.split import Piece
+from ingest.tail import Tail, key_of
+from samlog.event import H_ORIGIN, H_RECEIVED
+
+log = structlog.get_logger(__name__)
+
+SLEEP_AFTER_S = 60.0
+
+
+class Config(source.Config):
+    """Log files on this machine."""
+
+    type: Literal["file"]
+    paths: list[str] = Field(min_length=1)
+    """Files or patterns (``*``, ``?``, ``[..]``, ``**``)."""
+    follow: bool = True
+    """Whether files are followed as they grow; else each is read once to its end."""
+    framing: Literal["auto", "lines", "json"] = "auto"
+    poll_s: float = Field(default=1.0, gt=0, le=3600)
+    """How often new, grown and rotated files are looked for."""
+    rotate_wait_s: float = Field(default=10.0, ge=0, le=86_400)
+    """How long a file that was rotated away or deleted may still be written to."""
+
+
+class FileSource:
+    """The files of one configuration entry. Not thread-safe."""
+
+    def __init__(self, config: Config, context: Context) -> None:
+        self.config = config
+        self.finite = context.finite or not config.follow
+        self._context = context
+        self._known = KnownFiles(context.checkpoints, config.unit)
+        self._tails: dict[Key, Tail] = {}
+        self._ready: OrderedDict[Key, Tail] = OrderedDict()
+        self._done: dict[Key, tuple[int, int]] = {}
+        self._settling: dict[Key, tuple[int, int]] = {}
+        self._warned: set[str] = set()
+        self._captured: list[Captured] = []
+        self._size = 0
+        self._due_at: float | None = None
+        self._draining = False
+
+    @property
+    def finished(self) -> bool:
+        read_all = self.finite and self._due_at is not None and not self._ready
+        return (self._draining or read_all) and not self._captured
+
+    def read(self, max_records: int, max_bytes: int) -> Sequence[Captured]:
+        self._known.settle()
+        if self._draining:
+            return []
+        now = self._context.clock.monotonic_s()
+        if self._due_at is None or (now >= self._due_at and not self.finite):
+            self._discover(now)
+            self._due_at = now + self.config.poll_s
+        while self._ready and len(self._captured) < max_records and self._size < max_bytes:
+            key, tail = next(iter(self._ready.items()))
+            pieces = tail.pull()
+            if pieces is None:
+                del self._ready[key]
+                self._at_end(tail, now)
+                continue
+            tail.quiet_since = None
+            if not self.finite:
+                self._ready.move_to_end(key)
+            if pieces:
+                self._capture(tail, pieces)
+                self._known.moved(tail, tail.mark())
+        captured, self._captured, self._size = self._captured, [], 0
+        return captured
+
+    def acknowledge(self) -> None:
+        self._known.save()
+
+    def drain(self) -> None:
+        self._draining = True
+
+    def close(self) -> None:
+        for tail in self._tails.values():
+            tail.close()
+        self._tails.clear()
+        self._ready.clear()
+
+    def _capture(self, tail: Tail, pieces: Iterable[Piece]) -> None:
+        stream = f"file:{tail.path}"
+        at = received(self._context.clock.now())
+        for piece in pieces:
+            headers = {H_ORIGIN: tail.origin(piece), H_RECEIVED: at}
+            if piece.full:
+                headers |= piece.full.headers()
+            self._captured.append(Captured(stream, piece.value, headers))
+            self._size += len(piece.value)
+
+    def _at_end(self, tail: Tail, now: float) -> None:
+        """Decides what becomes of a file that was read to its end."""
+        if self.finite or tail.whole:
+            self._complete(tail)
+        elif tail.gone_since is None:
+            tail.quiet_since = now if tail.quiet_since is None else tail.quiet_since
+        elif now - tail.gone_since >= self.config.rotate_wait_s:
+            self._complete(tail, closed=True)
+
+    def _complete(self, tail: Tail, *, closed: bool = False) -> None:
+        """Ends reading: the last line is one even without its line end."""
+        self._capture(tail, tail.finish())
+        position = replace(tail.mark(at_end=True), closed=closed)
+        self._known.moved(tail, position)
+        if tail.problem:
+            self._damaged(tail)
+        if not closed:
+            self._done[tail.key] = tail.state()
+        self._forget(tail)
+
+    def _forget(self, tail: Tail) -> None:
+        self._tails.pop(tail.key, None)
+        self._ready.pop(tail.key, None)
+        tail.close()
+
+    def _discover(self, now: float) -> None:
+        first = self._due_at is None
+        present = self._present()
+        for key, path in present.items():
+            if key in self._tails:
+                self._look_again(self._tails[key], path, now)
+            else:
+                self._look_at(key, path)
+        for key in self._tails.keys() - present.keys():
+            tail = self._tails[key]
+            tail.gone_since = now if tail.gone_since is None else tail.gone_since
+            self._ready_or_lost(tail, now)
+        if first and not self.finite:
+            self._rescue_rotated(present.values(), now)
+
+    def _present(self) -> dict[Key, Path]:
+        """Returns the regular files that the patterns name, oldest first, each once."""
+        found: list[tuple[int, str, Key]] = []
+        for pattern in self.config.paths:
+            # Path.glob takes no absolute patterns.
+            there = os.path.lexists(pattern)
+            names = [pattern] if there else glob.glob(pattern, recursive=True)  # noqa: PTH207
+            if not names:
+                self._warn(pattern, "no_file_matches", "nothing is read until there is one")
+            for name in names:
+                try:
+                    status = Path(name).stat()
+                except OSError as error:
+                    self._warn(name, "file_not_readable", str(error.strerror))
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    found.append((status.st_mtime_ns, name, key_of(status)))
+        present: dict[Key, Path] = {}
+        for _, name, key in sorted(found):
+            present.setdefault(key, Path(name))
+        return present
+
+    def _look_at(self, key: Key, path: Path) -> None:
+        """Opens a file that is new or has changed since it was read to its end."""
+        try:
+            status = path.stat()
+        except OSError:
+            return
+        state = (status.st_size, status.st_mtime_ns)
+        if status.st_size == 0 or self._done.get(key) == state:
+            return
+        tail = self._open(path)
+        if tail is None:
+            return
+        if tail.whole and not self.finite and self._settling.get(key) != state:
+            # Somebody may still be copying it here: wait until two looks agree.
+            self._settling[key] = state
+            tail.close()
+            return
+        self._settling.pop(key, None)
+        known = self._known.match(tail)
+        if (
+            known
+            and known.end
+            and known.key == key
+            and known.size == status.st_size
+            and (self.finite or tail.whole)
+        ):
+            self._done[key] = state
+            tail.close()
+            return
+        self._follow(tail)
+
+    def _look_again(self, tail: Tail, path: Path, now: float) -> None:
+        """Sees whether a file that is open has a new name, grew, or was written anew."""
+        tail.path = path
+        tail.gone_since = None
+        if tail.asleep and not tail.wake_if_changed():
+            return
+        if tail.was_rewritten():
+            self._start_over(tail, now)
+        elif tail.has_more():
+            self._ready[tail.key] = tail
+        elif tail.quiet_since is not None and now - tail.quiet_since > SLEEP_AFTER_S:
+            tail.sleep()
+
+    def _ready_or_lost(self, tail: Tail, now: float) -> None:
+        if not tail.asleep:
+            self._ready[tail.key] = tail
+            return
+        self._forget(tail)
+        self._rescue(tail.mark(), now)
+
+    def _start_over(self, tail: Tail, now: float) -> None:
+        """The file was truncated (copytruncate): the copy has what was not read before that."""
+        self._forget(tail)
+        if not self._rescue(tail.mark(), now):
+            self._capture(tail, tail.finish())
+        self._known.retire(tail.row)
+        self._look_at(tail.key, tail.path)
+
+    def _rescue_rotated(self, present: Iterable[Path], now: float) -> None:
+        """Finds files that were rotated while nobody looked."""
+        names = {str(path) for path in present} | set(self.config.paths)
+        for row in self._known.unclaimed():
+            if row.path in names and not self._rescue(row, now):
+                self._known.retire(row)
+
+    def _rescue(self, row: FilePosition, now: float) -> bool:
+        tail = find_rotated(row, self._tails, self._open)
+        if tail is None:
+            log.info("rotated_file_not_found", path=row.path, read_to=row.position)
+            return False
+        tail.gone_since = now
+        self._follow(tail)
+        return True
+
+    def _follow(self, tail: Tail) -> None:
+        self._tails[tail.key] = self._ready[tail.key] = tail
+
+    def _open(self, path: Path) -> Tail | None:
+        try:
+            return Tail(path, self._context.max_event_bytes, self.config.framing)
+        except OSError as error:
+            self._warn(str(path), "file_not_readable", str(error.strerror))
+            return None
+
+    def _damaged(self, tail: Tail) -> None:
+        kind = tail.problem.replace(" ", "_").lower()
+        self._context.count("errors_total", stage="collect", kind=kind)
+        if tail.lost:
+            self._context.count(
+                "events_dropped_total", tail.lost, stage="collect", reason="damaged_evtx"
+            )
+        log.warning(
+            kind,
+            path=str(tail.path),
+            events_lost=tail.lost,
+            hint="what could be read was delivered; it is read on when the file changes",
+        )
+
+    def _warn(self, path: str, what: str, reason: str) -> None:
+        if path not in self._warned:
+            self._warned.add(path)
+            log.warning(what, path=path, reason=reason, unit=self.config.unit)
+
+
+def open(config: Config, context: Context) -> FileSource:
+    """Opens the files; what can't be read is said in the log, the others go on."""
+    return FileSource(config, context)
