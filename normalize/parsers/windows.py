@@ -1,0 +1,104 @@
+"""Windows events, whatever brought them here.
+
+Shippers: Winlogbeat and Elastic Agent (ECS, and the form before version 7), NXLog, flat exports as
+in Security-Datasets, Azure Log Analytics, EVTX as JSON, and XML (EVTX, Windows Event Forwarding
+with or without rendered text). Channels with a mapping of their own: Security, Sysmon, PowerShell;
+every other channel gets the System part and EventData.
+
+Nothing that was sent is dropped: EventData stands whole and untouched below ``winlog.event_data``,
+UserData below ``winlog.user_data`` (and, for rules, below ``winlog.event_data`` too where the name
+is free), the System part below ``winlog``, a shipper's own bookkeeping below ``winlog.shipper``.
+Unnamed Data are ``winlog.event_data.Data`` (a list) and ``param1``, ``param2``. Names with spaces
+("Threat Name") are there as sent and without spaces, as Sigma rules write them. The rendered
+message is kept and never parsed.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from normalize.windows import evtx_json, flat, winlogbeat, xml_event
+from normalize.windows.mapper import to_ecs
+from normalize.windows.record import WindowsEvent
+from normalize.windows.times import zone_of
+from samlog.errors import BadEvent
+from samlog.event import Event, RawEvent
+
+NAME = "windows"
+VERSION = 1
+HINTS = frozenset(
+    [
+        "windows",
+        "windows_security",
+        "windows_sysmon",
+        "windows_powershell",
+        "windows_forwarded",
+        "windows_system",
+        "windows_application",
+        "windows_defender",
+        "winlogbeat",
+        "evtx",
+        "nxlog",
+        "wef",
+    ]
+)
+PROGRAMS: frozenset[str] = frozenset()
+LOGSOURCES: tuple[Mapping[str, str], ...] = ({"product": "windows"},)
+LOG_CLASSES = ("LC-01",)
+
+SEARCHED = 512
+
+
+def matches(raw: RawEvent) -> bool:
+    """Tells a Windows event from its keys, or from the first characters of XML."""
+    obj = raw.json
+    if obj is not None:
+        return _reader(obj) is not None
+    head = raw.body[:SEARCHED].lstrip("\ufeff \t\r\n")
+    return head.startswith("<Event") or (head.startswith("<?xml") and "<Event" in head)
+
+
+def parse(raw: RawEvent) -> Event:
+    """Returns the document of one event; see `normalize.windows.mapper.to_ecs`."""
+    return to_ecs(_read(raw), raw)
+
+
+def _read(raw: RawEvent) -> WindowsEvent:
+    obj = raw.json
+    if obj is None:
+        text = raw.body or raw.text
+        if "<Event" in text:
+            return xml_event.read(text)
+        if not text.strip("\x00 \r\n\t"):
+            raise BadEvent("empty_event", "there is no text to read")
+        return WindowsEvent(out={"message": text}, irregular=True)
+    kind = _reader(obj)
+    if kind == "winlogbeat":
+        return winlogbeat.read(obj)
+    if kind == "old_winlogbeat":
+        return winlogbeat.read_old(obj)
+    if kind == "evtx":
+        return evtx_json.read(obj)
+    if kind == "xml":
+        return xml_event.read(str(obj["message"]))
+    event = flat.read(obj, zone_of(raw.tz))
+    event.irregular = event.irregular or kind is None
+    return event
+
+
+def _reader(obj: Mapping[str, Any]) -> str | None:
+    """Names the adapter for an object, None where it is no Windows event that is known."""
+    if isinstance(obj.get("winlog"), Mapping):
+        return "winlogbeat"
+    if "EventID" in obj and ("Channel" in obj or "SourceName" in obj or "ProviderGuid" in obj):
+        return "flat"
+    nested = obj.get("Event")
+    if isinstance(nested, Mapping) and isinstance(nested.get("System"), Mapping):
+        return "evtx"
+    if isinstance(obj.get("System"), Mapping) and ("EventData" in obj or "UserData" in obj):
+        return "evtx"
+    if "event_id" in obj and ("log_name" in obj or "source_name" in obj):
+        return "old_winlogbeat"
+    message = obj.get("message")
+    if isinstance(message, str) and message.lstrip()[:6] == "<Event":
+        return "xml"
+    return None

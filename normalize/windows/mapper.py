@@ -1,0 +1,98 @@
+"""One `WindowsEvent` to one flat ECS document: dispatch by provider and event id."""
+
+from functools import lru_cache
+
+from normalize.windows import powershell, security, sysmon
+from normalize.windows.plan import Plan, compile_plan
+from normalize.windows.record import EventData, WindowsEvent, event_data_name
+from normalize.windows.system import set_outcome
+from normalize.windows.times import stamp, utc_ms
+from samlog.event import Event, RawEvent
+
+SYSMON = "microsoft-windows-sysmon"
+FAMILIES: dict[str, dict[str, Plan]] = {
+    SYSMON: sysmon.PLANS,
+    "microsoft-windows-sysmon/operational": sysmon.PLANS,
+    "microsoft-windows-security-auditing": security.PLANS,
+    "microsoft-windows-eventlog": security.PLANS,
+    "security": security.PLANS,
+    "powershell": powershell.CLASSIC,
+    "windows powershell": powershell.CLASSIC,
+    "microsoft-windows-powershell": powershell.OPERATIONAL,
+    "microsoft-windows-powershell/operational": powershell.OPERATIONAL,
+    "powershellcore": powershell.OPERATIONAL,
+    "powershellcore/operational": powershell.OPERATIONAL,
+}
+"""By provider, in lower case; by channel where the shipper names no provider."""
+DATASETS = {
+    "security": "system.security",
+    "system": "system.system",
+    "application": "system.application",
+    "microsoft-windows-sysmon/operational": "windows.sysmon_operational",
+    "windows powershell": "windows.powershell",
+    "microsoft-windows-powershell/operational": "windows.powershell_operational",
+    "powershellcore/operational": "windows.powershell_operational",
+}
+OTHER_DATASET = "windows.forwarded"
+UNKNOWN = compile_plan()
+
+
+@lru_cache(maxsize=4096)
+def route(channel: str, provider: str, code: str) -> tuple[str, Plan, bool]:
+    """Returns dataset, plan and whether it is Sysmon's; cached, since triples repeat."""
+    family = (provider or channel).lower()
+    plans = FAMILIES.get(family, {})
+    dataset = DATASETS.get(channel.lower(), OTHER_DATASET)
+    return dataset, plans.get(code, UNKNOWN), plans is sysmon.PLANS
+
+
+def to_ecs(event: WindowsEvent, raw: RawEvent) -> Event:
+    """Returns the document: System and EventData whole, and what the plan makes of them.
+
+    UserData stands in ``winlog.user_data`` and, where EventData lacks the name, in
+    ``winlog.event_data`` too: rules read both as one. A name with spaces is also there without.
+    """
+    out, data = event.out, event.data
+    if event.user_data:
+        _add_user_data(event)
+    if " " in "".join(data):
+        _add_plain_names(data)
+    for name, value in data.items():
+        out[event_data_name(name)] = value
+    dataset, plan, is_sysmon = route(event.channel, event.provider, event.code)
+    out["event.kind"] = "event"
+    plan.run(out, data)
+    if "event.action" not in out and (task := out.get("winlog.task")):
+        out["event.action"] = task
+    out["event.dataset"] = dataset
+    set_outcome(out)
+    computer = out.get("winlog.computer_name")
+    if computer and "host.name" not in out:
+        out["host.name"] = computer
+    out["@timestamp"] = _instant(event, raw, is_sysmon)
+    record = out.get("winlog.record_id")
+    if record and computer and event.channel:
+        out["samlog.origin"] = f"{computer}\x1f{event.channel}\x1f{record}"
+    if event.irregular:
+        raw.tags.append("unparsed_body")
+    return out
+
+
+def _instant(event: WindowsEvent, raw: RawEvent, is_sysmon: bool) -> str:
+    if is_sysmon:
+        utc = event.data.get("UtcTime")
+        if isinstance(utc, str) and (instant := utc_ms(utc)):
+            return instant
+    return event.time or stamp(raw.timestamp or raw.received_at)
+
+
+def _add_user_data(event: WindowsEvent) -> None:
+    for name, value in event.user_data.items():
+        event.out["winlog.user_data." + name] = value
+        if name != "xml_name":
+            event.data.setdefault(name, value)
+
+
+def _add_plain_names(data: EventData) -> None:
+    for name in [name for name in data if " " in name]:
+        data.setdefault(name.replace(" ", ""), data[name])

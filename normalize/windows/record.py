@@ -1,0 +1,70 @@
+"""The one internal shape that every adapter fills and every mapper reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from samlog.event import Event
+
+Text = str | list[str]
+EventData = dict[str, Text]
+"""Fields of EventData by the names that Windows gives them; values are text as it was sent."""
+
+MAX_DEPTH = 16
+
+
+@dataclass(slots=True)
+class WindowsEvent:
+    """One event, taken off its shipper's format and not yet mapped.
+
+    ``out`` holds the System part under ``winlog.*`` and what the shipper said in ECS already.
+    ``data`` is EventData, ``user_data`` the leaves of UserData. ``time`` is the instant of the
+    event as ISO 8601 in UTC with ms, "" where the shipper gave none. ``irregular`` says that a
+    part of the input could not be read.
+    """
+
+    out: Event = field(default_factory=dict)
+    data: EventData = field(default_factory=dict)
+    user_data: EventData = field(default_factory=dict)
+    channel: str = ""
+    provider: str = ""
+    code: str = ""
+    time: str = ""
+    irregular: bool = False
+
+
+def text_of(value: Any) -> Text:
+    """Returns ``value`` as Windows would print it; lists stay lists, objects become ``repr``s."""
+    if type(value) is str:
+        return value
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, list):
+        return [str(text_of(item)) for item in value if item is not None]
+    return str(value)
+
+
+@lru_cache(maxsize=4096)
+def event_data_name(name: str) -> str:
+    """Returns the full name of an EventData field; cached, since names repeat in every event."""
+    return "winlog.event_data." + name
+
+
+def flatten(prefix: str, value: Any, out: Event, depth: int = 0) -> None:
+    """Writes the leaves of a JSON value below ``prefix`` into ``out``; null is left out.
+
+    Lists of scalars stay lists. What lies deeper than `MAX_DEPTH` is kept as one string.
+    """
+    if isinstance(value, Mapping) and depth < MAX_DEPTH:
+        for key, inner in value.items():
+            flatten(f"{prefix}.{key}" if prefix else str(key), inner, out, depth + 1)
+    elif isinstance(value, Mapping):
+        out[prefix] = str(value)
+    elif isinstance(value, list):
+        kept = [item if not isinstance(item, dict | list) else str(item) for item in value]
+        out[prefix] = [item for item in kept if item is not None]
+    elif value is not None:
+        out[prefix] = value

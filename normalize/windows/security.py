@@ -1,0 +1,353 @@
+"""The Security channel's events to ECS: who (user.*), on whom (user.target.*, group.*), from where.
+
+Subject is the account that acted. Logons are the exception: there user.* is the account that
+logged on (Target). Agrees with Elastic's ``system.security``.
+"""
+
+from collections.abc import Iterable
+
+from normalize.windows import tables_codes as codes
+from normalize.windows.network import TRANSPORTS
+from normalize.windows.plan import NOTHING, Finish, Plan, Rule, compile_plan
+from normalize.windows.record import EventData
+from normalize.windows.tables_security import LOGON_TYPES, MEANINGS
+from normalize.windows.values import (
+    command_line,
+    executable,
+    file_path,
+    integer,
+    ip,
+    port,
+    registry_path,
+)
+from samlog.event import Event
+
+SUBJECT: tuple[Rule, ...] = (
+    ("SubjectUserSid", "user.id"),
+    ("SubjectUserName", "user.name"),
+    ("SubjectDomainName", "user.domain"),
+    ("SubjectLogonId", "winlog.logon.id"),
+)
+PROCESS: tuple[Rule, ...] = (
+    ("ProcessId", "process.pid", integer),
+    ("ProcessName", executable("process")),
+)
+CALLER_PROCESS: tuple[Rule, ...] = (
+    ("CallerProcessId", "process.pid", integer),
+    ("CallerProcessName", executable("process")),
+)
+LOGGED_ON: tuple[Rule, ...] = (
+    ("TargetUserSid", "user.id"),
+    ("TargetSid", "user.id"),
+    ("TargetUserName", "user.name"),
+    ("TargetDomainName", "user.domain"),
+)
+TARGET: tuple[Rule, ...] = (
+    ("TargetSid", "user.target.id"),
+    ("TargetUserName", "user.target.name"),
+    ("TargetDomainName", "user.target.domain"),
+)
+EFFECTIVE: tuple[Rule, ...] = (
+    ("TargetUserSid", "user.effective.id"),
+    ("TargetUserName", "user.effective.name"),
+    ("TargetDomainName", "user.effective.domain"),
+)
+GROUP: tuple[Rule, ...] = (
+    ("TargetSid", "group.id"),
+    ("TargetUserName", "group.name"),
+    ("TargetDomainName", "group.domain"),
+)
+MEMBER: tuple[Rule, ...] = (
+    ("TargetSid", "user.target.group.id"),
+    ("TargetUserName", "user.target.group.name"),
+    ("TargetDomainName", "user.target.group.domain"),
+    ("MemberSid", "user.target.id"),
+)
+COMPUTER: tuple[Rule, ...] = (
+    ("TargetSid", "winlog.computerObject.id"),
+    ("TargetUserName", "winlog.computerObject.name"),
+    ("TargetDomainName", "winlog.computerObject.domain"),
+)
+ORIGIN: tuple[Rule, ...] = (
+    ("IpAddress", "source.ip", ip),
+    ("IpPort", "source.port", port),
+    ("WorkstationName", "source.domain"),
+)
+LOGON: tuple[Rule, ...] = (
+    *LOGGED_ON,
+    *ORIGIN,
+    *PROCESS,
+    ("LogonType", "winlog.logon.type", lambda value: LOGON_TYPES.get(value, value)),
+)
+SESSION: tuple[Rule, ...] = (
+    ("AccountName", "user.name"),
+    ("AccountDomain", "user.domain"),
+    ("LogonID", "winlog.logon.id"),
+    ("ClientName", "source.domain"),
+)
+KERBEROS: tuple[Rule, ...] = (
+    ("TargetSid", "user.id"),
+    ("TargetDomainName", "user.domain"),
+    ("ServiceName", "service.name"),
+    ("IpAddress", "source.ip", ip),
+    ("IpPort", "source.port", port),
+)
+FILTERING: tuple[Rule, ...] = (
+    ("ProcessID", "process.pid", integer),
+    ("ProcessId", "process.pid", integer),
+    ("Application", executable("process")),
+    ("SourceAddress", "source.ip", ip),
+    ("SourcePort", "source.port", port),
+    ("DestAddress", "destination.ip", ip),
+    ("DestPort", "destination.port", port),
+    ("Protocol", "network.iana_number"),
+    ("Protocol", "network.transport", TRANSPORTS.get),
+    (
+        "Direction",
+        "network.direction",
+        {"%%14592": "ingress", "%%14593": "egress"}.get,
+    ),
+)
+SHARE: tuple[Rule, ...] = (
+    *SUBJECT,
+    ("IpAddress", "source.ip", ip),
+    ("IpPort", "source.port", port),
+)
+TRUST: tuple[Rule, ...] = (
+    ("TdoType", "winlog.trustType", codes.TRUST_TYPES.get),
+    ("TdoDirection", "winlog.trustDirection", codes.TRUST_DIRECTIONS.get),
+    ("TdoAttributes", "winlog.trustAttribute", codes.TRUST_ATTRIBUTES.get),
+)
+
+
+def value(data: EventData, name: str) -> str:
+    """Returns a field's text, "" where it has none."""
+    found = data.get(name)
+    return found if isinstance(found, str) and found not in NOTHING else ""
+
+
+def message(code: str) -> str:
+    """Returns the text of a ``%%nnnn`` reference, the reference itself where it is unknown."""
+    return codes.MESSAGES.get(code[2:], code) if code.startswith("%%") else code
+
+
+def set_failure(out: Event, data: EventData) -> None:
+    """Writes winlog.logon.failure.* of a failed logon."""
+    if reason := value(data, "FailureReason"):
+        out["winlog.logon.failure.reason"] = message(reason)
+    for name, field in (("Status", "status"), ("SubStatus", "sub_status")):
+        if code := value(data, name):
+            text = codes.LOGON_FAILURES.get(code.lower())
+            out["winlog.logon.failure." + field] = text or code
+
+
+def set_logon_id(out: Event, data: EventData) -> None:
+    """Takes the id of the new logon session."""
+    if logon := value(data, "TargetLogonId"):
+        out["winlog.logon.id"] = logon
+
+
+def set_outbound(out: Event, data: EventData) -> None:
+    """Writes user.effective.* of a NewCredentials logon."""
+    if name := value(data, "TargetOutboundUserName"):
+        out["user.effective.name"] = name
+    if domain := value(data, "TargetOutboundDomainName"):
+        out["user.effective.domain"] = domain
+
+
+def set_principal(out: Event, data: EventData) -> None:
+    """Writes user.name of a Kerberos event; 4769 writes it as name@REALM."""
+    name, _, realm = value(data, "TargetUserName").partition("@")
+    if name:
+        out["user.name"] = name
+    if realm and "user.domain" not in out:
+        out["user.domain"] = realm
+
+
+def set_ticket(out: Event, data: EventData) -> None:
+    """Describes status, encryption and options of a Kerberos event beside their codes."""
+    status = integer(value(data, "Status"))
+    if status in codes.KERBEROS_ERRORS:
+        out["winlog.event_data.StatusDescription"] = codes.KERBEROS_ERRORS[status]
+    encryption = integer(value(data, "TicketEncryptionType"))
+    if encryption in codes.TICKET_ENCRYPTION:
+        out["winlog.event_data.TicketEncryptionTypeDescription"] = codes.TICKET_ENCRYPTION[
+            encryption
+        ]
+    options = integer(value(data, "TicketOptions"))
+    if options is not None:
+        words = [
+            word for bit, word in codes.TICKET_OPTIONS.items() if options & (0x80000000 >> bit)
+        ]
+        if words:
+            out["winlog.event_data.TicketOptionsDescription"] = words
+
+
+def set_client(out: Event, data: EventData) -> None:
+    """Writes source.ip of a session event; the console says LOCAL."""
+    address = value(data, "ClientAddress")
+    found = "127.0.0.1" if address == "LOCAL" else ip(address)
+    if found:
+        out["source.ip"] = found
+
+
+def set_member(out: Event, data: EventData) -> None:
+    """Writes user.target.* from a member's distinguished name ``CN=..,DC=..,DC=..``."""
+    name = value(data, "MemberName")
+    parts = [part.partition("=") for part in name.split(",")]
+    common = next((text for key, _, text in parts if key.strip().upper() == "CN"), "")
+    domain = ".".join(text for key, _, text in parts if key.strip().upper() == "DC")
+    if common:
+        out["user.target.name"] = common
+    if domain:
+        out["user.target.domain"] = domain
+
+
+def set_parent(out: Event, data: EventData) -> None:
+    """Writes a created process and its parent; before version 2 ProcessId is the creator's too."""
+    parent = integer(value(data, "ProcessId"))
+    if parent is not None:
+        out["process.parent.pid"] = parent
+
+
+def set_account_control(out: Event, data: EventData) -> None:
+    """Names the bits of the new and the old account control value."""
+    for name, field in (("NewUacValue", "NewUACList"), ("OldUacValue", "OldUACList")):
+        mask = integer(value(data, name))
+        if mask:
+            out["winlog.event_data." + field] = [
+                word for bit, word in codes.ACCOUNT_CONTROL if mask & bit
+            ]
+
+
+def set_audit_policy(out: Event, data: EventData) -> None:
+    """Writes category, subcategory and change of an audit policy in words."""
+    for name, field in (("CategoryId", "Category"), ("SubcategoryId", "SubCategory")):
+        if code := value(data, name):
+            out["winlog.event_data." + field] = message(code)
+    changes = value(data, "AuditPolicyChanges")
+    if changes:
+        words = [message(part.strip()) for part in changes.split(",") if part.strip()]
+        out["winlog.event_data.AuditPolicyChangesDescription"] = words
+
+
+ROOTS = (("\\registry\\machine", "HKLM"), ("\\registry\\user", "HKU"))
+
+
+def set_object(out: Event, data: EventData) -> None:
+    """Writes file.* or registry.* of an accessed object, and its category."""
+    name, kind = value(data, "ObjectName"), value(data, "ObjectType")
+    if kind in ("File", "Directory"):
+        out["event.category"] = ["file"]
+        if name:
+            file_path()(out, name)
+    elif kind == "Key":
+        out["event.category"] = ["registry"]
+        set_key(out, name, "")
+    elif kind in ("Process", "Thread"):
+        out["event.category"] = ["process"]
+
+
+def set_key(out: Event, name: str, value_name: str) -> None:
+    r"""Writes registry.* from a kernel name such as ``\REGISTRY\MACHINE\SYSTEM\..``."""
+    lowered = name.lower()
+    for root, hive in ROOTS:
+        if lowered.startswith(root):
+            name = hive + name[len(root) :]
+    if name:
+        path = f"{name}\\{value_name}" if value_name else name
+        registry_path(out, path, with_value=bool(value_name))
+
+
+def set_registry_value(out: Event, data: EventData) -> None:
+    """Writes registry.* of a changed value."""
+    set_key(out, value(data, "ObjectName"), value(data, "ObjectValueName"))
+    if new := value(data, "NewValue"):
+        out["registry.data.strings"] = [new]
+
+
+def set_renamed(out: Event, data: EventData) -> None:
+    """Writes the old and the new name of an account."""
+    if old := value(data, "OldTargetUserName"):
+        out["user.target.name"] = old
+    if new := value(data, "NewTargetUserName"):
+        out["user.changes.name"] = new
+
+
+def _plan(
+    code: str, rules: Iterable[Rule] = SUBJECT, finish: Iterable[Finish] = ()
+) -> tuple[str, Plan]:
+    category, kind, action = MEANINGS[code]
+    return code, compile_plan(rules, category=category, kind=kind, action=action, finish=finish)
+
+
+def _same(codes_: str, rules: Iterable[Rule], *finish: Finish) -> Iterable[tuple[str, Plan]]:
+    kept = tuple(rules)
+    return [_plan(code, kept, finish) for code in codes_.split()]
+
+
+DEFAULT = (*SUBJECT, *PROCESS)
+PLANS: dict[str, Plan] = dict(_plan(code, DEFAULT) for code in MEANINGS)
+PLANS.update(
+    [
+        *_same("4624", LOGON, set_logon_id, set_outbound),
+        *_same("4625", (*LOGON, ("SubjectLogonId", "winlog.logon.id")), set_failure),
+        *_same("4634 4647 4626 4627 4800 4801 4802 4803", LOGON, set_logon_id),
+        *_same("4648", (*SUBJECT, *EFFECTIVE, *ORIGIN, *PROCESS)),
+        *_same("4964", LOGON, set_logon_id),
+        *_same("4657", DEFAULT, set_registry_value),
+        *_same("4656 4658 4660 4661 4663", DEFAULT, set_object),
+        *_same("4670 4907", DEFAULT),
+        *_same("4690", (*SUBJECT, ("SourceProcessId", "process.pid", integer))),
+        *_same(
+            "4688",
+            (
+                *SUBJECT,
+                *EFFECTIVE,
+                ("NewProcessId", "process.pid", integer),
+                ("NewProcessName", executable("process")),
+                ("ParentProcessName", executable("process.parent")),
+                ("CommandLine", command_line("process")),
+            ),
+            set_parent,
+        ),
+        *_same("4697", (*SUBJECT, ("ServiceName", "service.name"))),
+        *_same("4703", (*DEFAULT, *EFFECTIVE)),
+        *_same("4704 4705 4717 4718", (*SUBJECT, ("TargetSid", "user.target.id"))),
+        *_same("4706 4707 4716", (*SUBJECT, *TRUST)),
+        *_same("4719 4912", SUBJECT, set_audit_policy),
+        *_same(
+            "4720 4722 4723 4724 4725 4726 4738 4740 4765 4766 4767 4780 4782 4794 4797",
+            (*SUBJECT, *TARGET),
+            set_account_control,
+        ),
+        *_same("4798", (*SUBJECT, *TARGET, *CALLER_PROCESS)),
+        *_same("4799", (*SUBJECT, *GROUP, *CALLER_PROCESS)),
+        *_same("4781", (*SUBJECT, *TARGET), set_renamed),
+        *_same("4741 4742 4743", (*SUBJECT, *COMPUTER), set_account_control),
+        *_same(
+            "4727 4730 4731 4734 4735 4737 4744 4745 4748 4749 4750 4753 4754 4755 4758 4759 4760 "
+            "4763 4764",
+            (*SUBJECT, *GROUP),
+        ),
+        *_same(
+            "4728 4729 4732 4733 4746 4747 4751 4752 4756 4757 4761 4762",
+            (*SUBJECT, *GROUP, *MEMBER),
+            set_member,
+        ),
+        *_same("4768 4769 4770 4771 4772 4773 4820 4821 4824", KERBEROS, set_principal, set_ticket),
+        *_same(
+            "4774 4775 4776 4777 4822 4823",
+            (("TargetUserName", "user.name"), ("Workstation", "source.domain")),
+        ),
+        *_same("4778 4779", SESSION, set_client),
+        *_same("4825", (*SESSION, ("AccountName", "user.name")), set_client),
+        *_same("5140 5142 5143 5144 5145", SHARE),
+        *_same(
+            "5031 5150 5151 5152 5153 5154 5155 5156 5157 5158 5159",
+            FILTERING,
+        ),
+        *_same("5379 5380 5381 5382", SUBJECT),
+    ]
+)
+"""By event id."""

@@ -1,0 +1,59 @@
+"""Instants in Windows events: ISO 8601 in many dialects, to UTC with milliseconds."""
+
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+QUARTER_S = 900
+MAX_SKEW_S = 120
+
+
+@lru_cache(maxsize=256)
+def zone_of(name: str) -> tzinfo:
+    """Returns the named zone, UTC where it is unknown."""
+    if name in ("", "UTC"):
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return UTC
+
+
+def parse_time(text: str, zone: tzinfo = UTC) -> datetime | None:
+    """Returns the instant of an ISO 8601 text; one without an offset is read in ``zone``."""
+    try:
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=zone)
+        return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def utc_ms(text: str, zone: tzinfo = UTC) -> str:
+    """Returns ``text`` as ISO 8601 in UTC with ms, "" where it is no time."""
+    instant = parse_time(text.strip(), zone)
+    return stamp(instant) if instant is not None else ""
+
+
+def stamp(instant: datetime) -> str:
+    """Returns an aware instant as ``2026-11-22T10:00:00.123Z``."""
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    return instant.isoformat(timespec="milliseconds")[:23] + "Z"
+
+
+def zone_between(local: str, utc: str) -> tzinfo | None:
+    """Returns the zone in which a clock showed ``local`` at the instant ``utc``.
+
+    NXLog writes its times without an offset; the relay behind it adds an instant in UTC. Their
+    difference is the offset if it lies within two minutes of a quarter of an hour.
+    """
+    shown, instant = parse_time(local), parse_time(utc)
+    if shown is None or instant is None:
+        return None
+    difference = (shown - instant).total_seconds()
+    offset = round(difference / QUARTER_S) * QUARTER_S
+    if abs(difference - offset) > MAX_SKEW_S or abs(offset) >= 86400:
+        return None
+    return timezone(timedelta(seconds=offset))

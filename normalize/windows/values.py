@@ -1,0 +1,235 @@
+"""Single values of Windows events to ECS values; every function returns None for what is none.
+
+A `Setter` writes the several ECS fields that one value stands for.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+from samlog.event import Event
+
+Setter = Callable[[Event, str], None]
+Convert = Callable[[str], Any]
+
+MAX_LONG = 2**63 - 1
+MAX_ARGS = 1024
+
+
+def integer(value: str) -> int | None:
+    """Returns a decimal or 0x-hexadecimal number of at most 63 bits."""
+    try:
+        number = int(value, 16) if value[:2] in ("0x", "0X") else int(value)
+    except ValueError:
+        return None
+    return number if 0 <= number <= MAX_LONG and len(value) <= 20 else None
+
+
+def port(value: str) -> int | None:
+    """Returns a TCP or UDP port, 0 to 65535."""
+    number = integer(value)
+    return number if number is not None and number <= 65535 else None
+
+
+@lru_cache(maxsize=8192)
+def ip(value: str) -> str | None:
+    """Returns the address in its canonical form; IPv4 in IPv6 as IPv4, zones cut off."""
+    try:
+        address = ip_address(value.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(address)
+
+
+def boolean(value: str) -> bool | None:
+    """Returns true/false, also of the words in other case."""
+    lowered = value.lower()
+    return True if lowered == "true" else False if lowered == "false" else None
+
+
+def executable(prefix: str) -> Setter:
+    """Returns a setter of ``<prefix>.executable`` and ``<prefix>.name``."""
+    path_field, name_field = prefix + ".executable", prefix + ".name"
+
+    def write(out: Event, value: str) -> None:
+        out[path_field] = value
+        name = value[value.rfind("\\") + 1 :]
+        if name and name[0] != "<":
+            out[name_field] = name
+
+    return write
+
+
+def command_line(prefix: str) -> Setter:
+    """Returns a setter of ``<prefix>.command_line``, ``.args`` and ``.args_count``."""
+    line_field, args_field, count_field = (
+        f"{prefix}.{leaf}" for leaf in ("command_line", "args", "args_count")
+    )
+
+    def write(out: Event, value: str) -> None:
+        out[line_field] = value
+        args = split_args(value)
+        if args:
+            out[args_field] = args
+            out[count_field] = len(args)
+
+    return write
+
+
+def split_args(line: str) -> list[str]:
+    """Splits a command line as CommandLineToArgvW does; at most `MAX_ARGS` parts.
+
+    Backslashes are literal unless they stand before a quote: 2n of them give n and the quote
+    delimits, 2n+1 give n and a literal quote. Two quotes inside quotes are one literal quote.
+    """
+    if '"' not in line:
+        return [part for part in line.replace("\t", " ").split(" ") if part][:MAX_ARGS]
+    args: list[str] = []
+    current: list[str] = []
+    quoted = started = False
+    slashes = 0
+    position, length = 0, len(line)
+    while position < length and len(args) < MAX_ARGS:
+        char = line[position]
+        position += 1
+        if char == "\\":
+            slashes += 1
+            continue
+        if char == '"':
+            current.append("\\" * (slashes // 2))
+            started = True
+            if slashes % 2:
+                current.append('"')
+            elif quoted and line[position : position + 1] == '"':
+                current.append('"')
+                position += 1
+            else:
+                quoted = not quoted
+            slashes = 0
+            continue
+        if slashes:
+            current.append("\\" * slashes)
+            started, slashes = True, 0
+        if char in " \t" and not quoted:
+            if started:
+                args.append("".join(current))
+                current, started = [], False
+            continue
+        current.append(char)
+        started = True
+    current.append("\\" * slashes)
+    if (started or slashes) and len(args) < MAX_ARGS:
+        args.append("".join(current))
+    return args
+
+
+def file_path(prefix: str = "file") -> Setter:
+    """Returns a setter of ``<prefix>.path``, ``.name``, ``.directory`` and ``.extension``."""
+    path, name_field, directory, extension = (
+        f"{prefix}.{leaf}" for leaf in ("path", "name", "directory", "extension")
+    )
+
+    def write(out: Event, value: str) -> None:
+        out[path] = value
+        cut = value.rfind("\\")
+        name = value[cut + 1 :]
+        if cut > 0:
+            out[directory] = value[:cut]
+        if name:
+            out[name_field] = name
+            dot = name.rfind(".")
+            if 0 <= dot < len(name) - 1:
+                out[extension] = name[dot + 1 :]
+
+    return write
+
+
+def hashes(prefix: str, pe: str) -> Setter:
+    """Returns a setter of ``<prefix>.<algorithm>`` and ``<pe>.imphash`` from Sysmon's list."""
+    fields = {name.upper(): f"{prefix}.{name}" for name in ("md5", "sha1", "sha256", "sha512")}
+    fields["IMPHASH"] = pe + ".imphash"
+
+    def write(out: Event, value: str) -> None:
+        for part in value.split(",", 8):
+            name, _, digest = part.partition("=")
+            field = fields.get(name.strip().upper())
+            if field is not None and digest.strip("0"):
+                out[field] = digest.lower()
+
+    return write
+
+
+def account(prefix: str = "user") -> Setter:
+    r"""Returns a setter of ``<prefix>.domain`` and ``<prefix>.name`` from ``DOMAIN\name``."""
+    domain_field, name_field = prefix + ".domain", prefix + ".name"
+
+    def write(out: Event, value: str) -> None:
+        domain, slash, name = value.partition("\\")
+        if not slash:
+            out[name_field] = value
+            return
+        if domain:
+            out[domain_field] = domain
+        if name:
+            out[name_field] = name
+
+    return write
+
+
+HIVES = {
+    "HKEY_LOCAL_MACHINE": "HKLM",
+    "HKEY_USERS": "HKU",
+    "HKEY_CLASSES_ROOT": "HKCR",
+    "HKEY_CURRENT_USER": "HKCU",
+    "HKEY_CURRENT_CONFIG": "HKCC",
+    "HKLM": "HKLM",
+    "HKU": "HKU",
+    "HKCR": "HKCR",
+    "HKCU": "HKCU",
+    "HKCC": "HKCC",
+}
+
+
+def registry_path(out: Event, path: str, *, with_value: bool) -> None:
+    """Writes ``registry.hive``, ``key``, ``path`` and, with ``with_value``, ``value``.
+
+    ECS: the key is relative to the hive and does not hold the value's name.
+    """
+    out["registry.path"] = path
+    root, slash, key = path.partition("\\")
+    hive = HIVES.get(root.upper())
+    if hive is None:
+        return
+    out["registry.hive"] = hive
+    if not slash:
+        return
+    if with_value:
+        key, cut, value = key.rpartition("\\")
+        if value:
+            out["registry.value"] = value
+    if key:
+        out["registry.key"] = key
+
+
+def registry_data(out: Event, details: str) -> None:
+    """Writes ``registry.data.*`` from Sysmon's Details: ``DWORD (0x..)``, ``Binary Data``, text."""
+    kind, _, rest = details.partition(" (")
+    if kind == "DWORD" and rest.endswith(")"):
+        out["registry.data.type"] = "REG_DWORD"
+        number = integer(rest[:-1])
+    elif kind == "QWORD" and rest.endswith(")"):
+        out["registry.data.type"] = "REG_QWORD"
+        high, _, low = rest[:-1].partition("-")
+        halves = integer(high), integer(low)
+        number = None if None in halves else (halves[0] or 0) << 32 | (halves[1] or 0)
+    elif details == "Binary Data":
+        out["registry.data.type"] = "REG_BINARY"
+        return
+    else:
+        out["registry.data.type"] = "REG_SZ"
+        out["registry.data.strings"] = [details]
+        return
+    out["registry.data.strings"] = [details if number is None else str(number)]
