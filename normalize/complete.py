@@ -62,7 +62,7 @@ def strip_reserved(event: Event) -> None:
     under vendor prefixes cannot reach these names.
     """
     for name in [n for n in event if n.startswith(("samlog.", "data_stream."))]:
-        if name not in ("samlog.json", "samlog.envelope"):
+        if name != "samlog.json":
             del event[name]
     event.pop("event.id", None)
 

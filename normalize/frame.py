@@ -114,7 +114,7 @@ class Normalizer:
         elif decoded.encoding != "utf-8":
             event["samlog.encoding"] = decoded.encoding
         if part.rest is not None:
-            event["samlog.envelope"] = part.rest
+            _keep_rest(event, part.rest)
         set_related(event)
         if coerce(event):
             raw.tags.append("field_invalid")
@@ -234,7 +234,12 @@ def _from_envelope(event: Event, envelope: Envelope) -> None:
     if envelope.created is not None:
         event["event.created"] = iso_ms(envelope.created)
     if envelope.rest:
-        event["samlog.envelope"] = envelope.rest
+        _keep_rest(event, envelope.rest)
+
+
+def _keep_rest(event: Event, rest: Mapping[str, Any]) -> None:
+    """Keeps what stood around the event and has no ECS field, in the field for unknown JSON."""
+    event["samlog.json"] = {**event.get("samlog.json", {}), "envelope": rest}
 
 
 def _find_json(raw: RawEvent) -> None:

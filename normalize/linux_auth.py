@@ -11,10 +11,10 @@ DATASET = "system.auth"
 LINUX = ({"product": "linux", "service": "auth"}, {"product": "linux", "service": "syslog"})
 
 _SESSION = re.compile(
-    r"for user '?([^'\s(]{1,256})'?(?:\(uid=\d{1,10}\))?"
-    r"(?: by '?([^'\s(]{0,256})'?(?:\(uid=(\d{1,10})\))?)?\Z"
+    r"for user ['\"]?([^'\"\s(]{1,256})['\"]?(?:\(uid=\d{1,10}\))?"
+    r"(?: by ['\"]?([^'\"\s(]{0,256})['\"]?(?:\(uid=(\d{1,10})\))?)?\Z"
 )
-_BY_USER = re.compile(r"by user '?([^'\s]{1,256})'?\Z")
+_BY_USER = re.compile(r"by user ['\"]?([^'\"\s]{1,256})['\"]?\Z")
 _CHANGED = re.compile(r"changed user '([^']{1,256})' information")
 _PAM = re.compile(r"(pam_\w{1,32})\(([\w.-]{1,64}):(\w{1,16})\): (.{0,64})", re.DOTALL)
 _PAM_VALUE = re.compile(r"\b(logname|uid|euid|tty|ruser|rhost|user)= ?([^\s=]*)(?=\s|\Z)")

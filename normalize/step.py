@@ -65,6 +65,9 @@ class NormalizeStep:
     def reset(self) -> None:
         """Has nothing to forget."""
 
+    def figures(self) -> Mapping[str, float]:
+        return {"events": self.events.total(), "unparsed": self.unparsed.total()}
+
     def close(self) -> None:
         """Has nothing to release."""
 

@@ -1,0 +1,68 @@
+"""The combined log format and its relatives, as nginx and Apache write it.
+
+``[vhost ][forwarded, ]client ident user [time] "request" status bytes["referrer" "agent"[ rest]]``
+"""
+
+import re
+from typing import NamedTuple
+
+_QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
+_TIME = re.compile(r" \[(\d\d/[A-Za-z]{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] (?=\")")
+_REQUEST = re.compile(_QUOTED + r" (\d{3}|-) (\d{1,18}|-)", re.DOTALL)
+_REFERRER_AGENT = re.compile(" " + _QUOTED + " " + _QUOTED, re.DOTALL)
+_MAX_HEAD = 4_096
+
+
+class Access(NamedTuple):
+    """One line in parts. ``server`` is empty where the format has none.
+
+    ``clients`` are the addresses in front, nearest proxy last. ``referrer`` and ``agent`` are None
+    in the common log format. ``rest`` is what follows.
+    """
+
+    server: str
+    clients: list[str]
+    user: str
+    time: str
+    request: str
+    status: str
+    size: str
+    referrer: str | None
+    agent: str | None
+    rest: str
+
+
+def read_access(line: str) -> Access | None:
+    """Returns the parts of an access log line, None when it is none; linear in its length.
+
+    The time is the first one that a quote follows: servers escape quotes in user names, so nobody
+    can forge it from there.
+    """
+    time = _TIME.search(line, 0, _MAX_HEAD)
+    if time is None:
+        return None
+    request = _REQUEST.match(line, time.end())
+    if request is None:
+        return None
+    who, found, user = line[: time.start()].partition(" - ")
+    if not found:
+        who, _, user = line[: time.start()].rpartition(" ")
+        who = who.rpartition(" ")[0]
+    server, clients = _who(who)
+    tail = _REFERRER_AGENT.match(line, request.end())
+    referrer, agent = tail.groups() if tail else (None, None)
+    rest = line[tail.end() if tail else request.end() :].strip()
+    return Access(server, clients, user, time[1], *request.groups(), referrer, agent, rest)
+
+
+def looks_like_access(line: str) -> bool:
+    """Tells whether a time in brackets and a quoted request follow each other near the start."""
+    return _TIME.search(line, 0, _MAX_HEAD) is not None
+
+
+def _who(text: str) -> tuple[str, list[str]]:
+    """Splits what stands before ident: ``[server ]a[, b][ c]``; a server has no comma after it."""
+    words = text.split()
+    if len(words) > 1 and not words[0].endswith(","):
+        return words[0], [word.rstrip(",") for word in words[1:]]
+    return "", [word.rstrip(",") for word in words]

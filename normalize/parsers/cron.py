@@ -1,0 +1,42 @@
+"""cron and anacron: which job ran as whom.
+
+``(root) CMD (run-parts /etc/cron.hourly)`` gives ``user.name`` and ``process.command_line``; PAM
+lines of cron are sessions in ``system.auth`` as everywhere. The line stays in ``message``.
+"""
+
+import re
+
+from normalize.linux_auth import is_pam, user_line
+from samlog.event import Event, RawEvent
+
+NAME = "cron"
+VERSION = 1
+HINTS = frozenset({"linux_auth", "linux_syslog", "system.syslog"})
+PROGRAMS = frozenset({"cron", "crond", "anacron", "crontab", "atd", "fcron"})
+LOGSOURCES = (
+    {"product": "linux", "service": "cron"},
+    {"product": "linux", "service": "syslog"},
+)
+LOG_CLASSES = ("LC-05",)
+
+_JOB = re.compile(r"\(([^()\s]{1,256})\) ([A-Z][A-Z ]{1,30}[A-Z]) \((.*)\)\Z", re.DOTALL)
+
+
+def matches(raw: RawEvent) -> bool:
+    """Needs the program name."""
+    return False
+
+
+def parse(raw: RawEvent) -> Event:
+    """Returns the event; never refuses a line."""
+    body = raw.body
+    if is_pam(body) or raw.source == "linux_auth":
+        return user_line(raw)
+    event: Event = {"event.dataset": "system.syslog", "message": body}
+    if match := _JOB.match(body):
+        event["user.name"] = match[1]
+        if match[2] in ("CMD", "CMDEND"):
+            event["process.command_line"] = match[3]
+        else:
+            event["event.action"] = match[2].lower().replace(" ", "-")
+    return event
