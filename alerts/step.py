@@ -54,6 +54,7 @@ class AlertStep:
         self._holder = f"{socket.gethostname()}:{os.getpid()}"
         self._pending: list[Sighting] = []
         self._handed = 0
+        self._opened = 0
         self._deliveries = [
             Delivery(folder, config, open_sink(config), self._holder, clock, metrics)
             for config in sinks
@@ -102,6 +103,7 @@ class AlertStep:
         """Counts the batch's detections, durably."""
         if self._pending:
             for unit, label in self._store.add(self._pending, self._clock.now()):
+                self._opened += 1
                 self._metrics.count("alerts_total", unit=unit, priority=label)
             self._pending.clear()
         return ()
@@ -152,6 +154,9 @@ class AlertStep:
 
     def held(self) -> Mapping[TopicPartition, int]:
         return {}
+
+    def figures(self) -> Mapping[str, float]:
+        return {"opened": self._opened}
 
     def reset(self) -> None:
         self._pending.clear()

@@ -21,6 +21,8 @@ from samlog.step import Rejection, Step
 
 FAILING_RECORDS = 1_000
 MAX_BACKOFF_S = 30.0
+LAG_EVERY_S = 5.0
+TICK_S = 0.2
 
 
 class BadRelease(SamlogError):
@@ -65,6 +67,7 @@ class Loop:
     ) -> None:
         self.stage = stage
         self.counts = Counts()
+        self.problem = ""
         self._bus = bus
         self._journal = journal
         self._clock = clock
@@ -76,7 +79,7 @@ class Loop:
         self._positions: dict[TopicPartition, int] = {}
         self._failures = 0
         self._suspects: Counter[str] = Counter()
-        self._last_tick = clock.monotonic_s()
+        self._last_tick = self._last_lag = clock.monotonic_s()
         self._log = log.get("loop", stage=stage.step.name)
 
     def run(self, draining: Callable[[], bool], stopping: Callable[[], bool]) -> None:
@@ -104,6 +107,8 @@ class Loop:
         if self._failures:
             self._log.info("available_again", after_failures=self._failures)
             self._failures = 0
+            self.problem = ""
+        self._report_lag()
         return taken
 
     def _batch(self) -> int:
@@ -245,7 +250,7 @@ class Loop:
 
     def _ticked(self) -> list[Record]:
         now = self._clock.monotonic_s()
-        if now - self._last_tick < 1.0:
+        if now - self._last_tick < TICK_S:
             return []
         self._last_tick = now
         return list(self.stage.step.tick(self._clock.now()))
@@ -274,6 +279,18 @@ class Loop:
                 self.stage.group, self.stage.topics, member=self.stage.member
             )
         return self._consumer
+
+    def _report_lag(self) -> None:
+        now = self._clock.monotonic_s()
+        if now - self._last_lag < LAG_EVERY_S:
+            return
+        self._last_lag = now
+        try:
+            behind = sum(self._bus.lag(self.stage.group, self.stage.topics).values())
+        except Unavailable as problem:
+            self._step_back(problem)
+            return
+        self._metrics.gauge("consumer_lag_events", behind, stage=self.stage.step.name)
 
     def _follow_assignment(self, consumer: Consumer) -> None:
         revoked = consumer.take_revoked()
@@ -304,6 +321,7 @@ class Loop:
     def _step_back(self, problem: Unavailable) -> None:
         """Waits, then repeats from the committed position; nothing is lost by it."""
         self._failures += 1
+        self.problem = str(problem)
         name = self.stage.step.name
         self._metrics.count("errors_total", stage=name, kind="unavailable")
         if self._failures in (1, 10) or self._failures % 100 == 0:

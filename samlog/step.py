@@ -57,5 +57,8 @@ class Step(Protocol):
         Called after a failed batch and when partitions were lost.
         """
 
+    def figures(self) -> Mapping[str, float]:
+        """Returns what the step counted since it started, for the status and the summary line."""
+
     def close(self) -> None:
         """Releases what the step opened; safe to call twice."""

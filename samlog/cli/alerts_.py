@@ -1,0 +1,119 @@
+"""``samlog alerts``: what the pipeline found, and what people decided about it."""
+
+import getpass
+from collections.abc import Callable
+from typing import Any
+
+import click
+import orjson
+
+from samlog import pipeline
+from samlog.cli.common import config_option, emit, json_option, summary, table
+from samlog.errors import Exit
+
+
+@click.group(
+    name="alerts",
+    help="\b\nExample: samlog alerts ls --status new\n\nList, show, acknowledge and close alerts.",
+)
+def command() -> None:
+    pass
+
+
+@command.command(
+    "ls", help="\b\nExample: samlog alerts ls --unit enheda\n\nList alerts, newest first."
+)
+@click.option("--unit", "units", multiple=True, help="Only this unit; may be repeated.")
+@click.option("--status", default="", help="Only this status: new, acknowledged, closed …")
+@click.option("--limit", default=50, show_default=True, help="At most this many.")
+@config_option
+@json_option
+def ls(units: tuple[str, ...], status: str, limit: int, config: str | None, as_json: bool) -> int:
+    with pipeline.alert_register(pipeline.load_settings(config).settings) as register:
+        rows = list(register.rows(units=units, status=status, limit=limit))
+    if as_json:
+        emit(rows)
+    else:
+        names = ("id", "priority", "unit", "count", "last_seen", "status", "title", "entity")
+        table(names, (_cells(row, names) for row in rows))
+    return Exit.DONE
+
+
+def _cells(row: dict[str, Any], names: tuple[str, ...]) -> list[Any]:
+    return [row[name][-12:] if name == "id" else row[name] for name in names]
+
+
+@command.command(
+    "show",
+    help="\b\nExample: samlog alerts show 3f2a…\n\n"
+    "Show an alert with its evidence and the query that finds it in Kibana. "
+    "ID may be the beginning or the end of an id.",
+)
+@click.argument("id")
+@config_option
+@json_option
+def show(id: str, config: str | None, as_json: bool) -> int:
+    settings = pipeline.load_settings(config).settings
+    with pipeline.alert_register(settings) as register:
+        body, past = register.latest(id), register.history(id)
+    alert = orjson.loads(body)
+    if as_json:
+        click.echo(body.decode())
+        return Exit.DONE
+    lines = [
+        f"{alert['priority']['label'].upper()}  {alert['summary']['en']}",
+        f"id        {alert['id']}  (seq {alert['seq']}, revision {alert['revision']})",
+        f"rule      {alert['rule']['title']}  ({alert['rule']['id']}, {alert['rule']['level']})",
+        f"author    {alert['rule']['author']}",
+        f"subject   {alert['producer']['unit']} / {alert['subject']['municipality']} / "
+        f"{alert['subject']['system']} ({alert['subject']['zone']})",
+        f"seen      {alert['time']['first_seen']} … {alert['time']['last_seen']}, "
+        f"{alert['count']} events",
+        f"class     {alert['classification']['class']}/{alert['classification']['type']}  "
+        f"ATT&CK {', '.join(alert['rule']['attack']) or '-'}  TLP:{alert['sharing']['tlp']}",
+        f"state     {alert['state']['status']} by {alert['state']['actor']} "
+        f"at {alert['state']['changed_at']}",
+    ]
+    lines += [f"seen      {o['role']} {o['type']} {o['value']}" for o in alert["observables"]]
+    lines += [f"history   {h['at']} {h['actor']}: {h['status']} {h['note']}" for h in past]
+    click.echo("\n".join(lines))
+    click.echo("\nfind the evidence, in Kibana (KQL) or with samlog search:")
+    click.echo(evidence_query(alert))
+    return Exit.DONE
+
+
+def evidence_query(alert: dict[str, Any]) -> str:
+    """Returns the query that finds an alert's events; valid as KQL and as Lucene."""
+    ids = " OR ".join(f'"{e["event_id"]}"' for e in alert["evidence"])
+    return f"event.id:({ids})"
+
+
+def _change(status: str) -> Callable[..., int]:
+    def change(id: str, cause: str, note: str, actor: str, config: str | None) -> int:
+        with pipeline.alert_register(pipeline.load_settings(config).settings) as register:
+            now = pipeline.system_clock().now()
+            register.change(id, status, actor or getpass.getuser(), now, cause=cause, note=note)
+            full = register.resolve(id)
+        summary(f"{full}: {status}; the next revision tells it to every sink")
+        return Exit.DONE
+
+    return change
+
+
+for verb, status_, example in (
+    ("ack", "acknowledged", "samlog alerts ack 3f2a"),
+    ("progress", "in_progress", "samlog alerts progress 3f2a --note 'host isolated'"),
+    ("contain", "contained", "samlog alerts contain 3f2a"),
+    ("restore", "restored", "samlog alerts restore 3f2a"),
+    ("close", "closed", "samlog alerts close 3f2a --cause 'password sprayed, account locked'"),
+):
+    handler = _change(status_)
+    for decorator in (
+        config_option,
+        click.option("--actor", default="", help="Who decides; default: the user that runs it."),
+        click.option("--note", default="", help="Kept in the alert's history."),
+        click.option("--cause", default="", help="Cause; needed to close a kritisk or høj one."),
+        click.argument("id"),
+    ):
+        handler = decorator(handler)
+    command.command(verb, help=f"\b\nExample: {example}\n\nMark an alert {status_}.")(handler)
