@@ -1,0 +1,137 @@
+"""Creates and opens topic files, and has damaged ones rebuilt first.
+
+Whoever has a topic open holds a shared lock on its mark. Rebuilding takes that lock for itself
+alone, because a process that had the old file open would go on appending to it.
+"""
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+
+from samlog.bus.embedded_errors import DamagedTopic, damaged, disk_errors, note_damage
+from samlog.bus.embedded_format import (
+    FORMAT,
+    PAGE_BYTES,
+    SCHEMA,
+    TopicPaths,
+    connect,
+    read_mark,
+    sync_folder,
+)
+from samlog.bus.embedded_recovery import rebuild
+from samlog.bus.embedded_topic import TopicFile
+from samlog.errors import BusError
+
+_BUSY_S = 30.0
+_WAL_BYTES = 16 * 1024 * 1024
+
+
+def create_topic(paths: TopicPaths) -> None:
+    """Creates the topic's file unless it exists; several processes may try at the same time."""
+    with disk_errors(paths.db, f"creating topic {paths.topic}"):
+        if paths.exist():
+            return  # before the lock: whoever has the topic open holds it
+        mark = _open_mark(paths.mark)
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX)
+            if not paths.exist():
+                _create_file(paths)
+        finally:
+            os.close(mark)
+
+
+def _create_file(paths: TopicPaths) -> None:
+    # Renamed into place when complete, so that no other process ever sees half a schema.
+    new = paths.folder / f"{paths.topic}.new"
+    new.unlink(missing_ok=True)
+    connection = sqlite3.connect(new, timeout=_BUSY_S, isolation_level=None)
+    try:
+        connection.executescript(SCHEMA)
+    finally:
+        connection.close()
+    new.replace(paths.db)
+    sync_folder(paths.folder)
+
+
+def open_topic(paths: TopicPaths) -> TopicFile:
+    """Opens an existing topic, and rebuilds it first where it is damaged.
+
+    Raises `BusError` when there is no such topic, or when it is damaged and another process has it
+    open; `Unavailable` when the disk does not let us.
+    """
+    if not paths.exist():
+        raise BusError(
+            f"topic {paths.topic} does not exist below {paths.folder}: create it first "
+            "(samlog setup, or Bus.create_topics)"
+        )
+    with disk_errors(paths.db, f"opening topic {paths.topic}"):
+        mark = _open_mark(paths.mark)
+        try:
+            fcntl.flock(mark, fcntl.LOCK_SH)
+            return _open_sound(paths, mark)
+        except BaseException:
+            os.close(mark)
+            raise
+
+
+def _open_mark(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _open_sound(paths: TopicPaths, mark: int) -> TopicFile:
+    if not paths.damage.exists():
+        try:
+            return _open_marked(paths, mark)
+        except DamagedTopic as error:
+            note_damage(paths.damage, str(error))
+    _rebuild_alone(paths, mark)
+    return _open_marked(paths, mark)
+
+
+def _open_marked(paths: TopicPaths, mark: int) -> TopicFile:
+    # The mark is read first: what it says was committed before, so the file must say no less.
+    _, marked_end = read_mark(mark)
+    connection = _connect(paths)
+    try:
+        topic = TopicFile(paths, mark, connection, busy_s=_BUSY_S)
+        topic.declare_lost(marked_end)
+    except BaseException:
+        connection.close()
+        raise
+    return topic
+
+
+def _connect(paths: TopicPaths) -> sqlite3.Connection:
+    with disk_errors(paths.db, f"opening topic {paths.topic}"):
+        connection = connect(paths.db, busy_s=_BUSY_S)
+        try:
+            connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_BYTES // PAGE_BYTES}")
+            connection.execute(f"PRAGMA journal_size_limit={4 * _WAL_BYTES}")
+            connection.execute("PRAGMA cell_size_check=ON")
+            # Damaged cells come back as text; bytes compare with the checksum all the same.
+            connection.text_factory = bytes
+            _check_format(paths, connection)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _check_format(paths: TopicPaths, connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version != FORMAT:
+        raise BusError(
+            f"{paths.db} has format {version}, this samlog reads {FORMAT}: it was written by "
+            "another version of samlog; use that one, or let it drain the topic first"
+        )
+
+
+def _rebuild_alone(paths: TopicPaths, mark: int) -> None:
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise damaged(paths.db, "and another process still has it open") from error
+    if paths.damage.exists():
+        rebuild(paths, mark)
+    fcntl.flock(mark, fcntl.LOCK_SH)
