@@ -9,14 +9,16 @@ import sys
 from typing import Any, TextIO
 
 import structlog
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+from samlog.event import ECS_VERSION
 
 MAX_VALUE_CHARS = 512
 ECS_NAMES = {
     "event": "message",
     "level": "log.level",
     "timestamp": "@timestamp",
-    "logger": "log.logger",
+    "where": "log.logger",
     "exception": "error.stack_trace",
 }
 
@@ -40,7 +42,7 @@ def _sanitise(logger: WrappedLogger, method: str, event: EventDict) -> EventDict
 
 def _ecs(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     known = {ECS_NAMES.get(k, k if "." in k else f"samlog.{k}"): v for k, v in event.items()}
-    known["ecs.version"] = "9.4.0"
+    known["ecs.version"] = ECS_VERSION
     return known
 
 
@@ -73,7 +75,7 @@ def set_up(*, verbosity: int = 0, stream: TextIO | None = None, json: bool | Non
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
 
-def get(name: str, **bound: Any) -> structlog.typing.FilteringBoundLogger:
+def get(name: str, **bound: Any) -> FilteringBoundLogger:
     """Returns a logger that says ``name`` and what is bound on each line."""
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(logger=name, **bound)
+    logger: FilteringBoundLogger = structlog.get_logger(where=name, **bound)
     return logger

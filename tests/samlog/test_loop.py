@@ -1,0 +1,267 @@
+"""The loop: what is committed when, and what happens to records that fail."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from samlog.bus.base import Message, Record, TopicPartition
+from samlog.bus.embedded import EmbeddedBus
+from samlog.clock import SystemClock
+from samlog.deadletter import Quota, original
+from samlog.errors import BadEvent, Unavailable
+from samlog.event import DLQ
+from samlog.journal import Journal
+from samlog.loop import BadRelease, Loop, Stage
+from samlog.metrics import Metrics
+from samlog.step import Rejection
+
+IN, OUT = "samlog.raw.enheda", "samlog.events"
+
+
+class Upper:
+    """A step that writes its input in capitals, and fails where a record's text says so."""
+
+    name = "upper"
+
+    def __init__(self) -> None:
+        self.fail_settle = 0
+        self.hold: list[Message] = []
+        self.refuse: list[Rejection] = []
+        self.resets = 0
+
+    def process(self, message: Message) -> Iterable[Record]:
+        if message.value == b"bad":
+            raise BadEvent("is_bad", "on purpose")
+        if message.value == b"bug":
+            raise KeyError("oops")
+        if message.value == b"hold":
+            self.hold.append(message)
+            return []
+        if message.value == b"refuse":
+            self.refuse.append(Rejection(message, "refused_by_store"))
+            return []
+        return [Record(OUT, message.value.upper(), message.key)]
+
+    def tick(self, now: datetime) -> Iterable[Record]:
+        return []
+
+    def flush(self) -> Iterable[Record]:
+        released = [Record(OUT, b"RELEASED", m.key) for m in self.hold]
+        self.hold = []
+        return released
+
+    def settle(self) -> Iterable[Rejection]:
+        if self.fail_settle:
+            self.fail_settle -= 1
+            raise Unavailable("the store is down", retry_after_s=0)
+        refused, self.refuse = self.refuse, []
+        return refused
+
+    def held(self) -> Mapping[TopicPartition, int]:
+        return {m.tp: m.offset for m in self.hold[:1]}
+
+    def reset(self) -> None:
+        self.resets += 1
+        self.hold, self.refuse = [], []
+
+    def figures(self) -> Mapping[str, float]:
+        return {}
+
+    def close(self) -> None:
+        return
+
+
+class Rig:
+    """A loop over `Upper` on a real embedded bus."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.bus = EmbeddedBus(folder, clock=SystemClock())
+        self.bus.create_topics([IN, OUT, DLQ])
+        self.step = Upper()
+        self.metrics = Metrics()
+        self.loop = self.new_loop()
+
+    def new_loop(self) -> Loop:
+        stage = Stage(self.step, "samlog.upper", [IN], batch=100)
+        journal = Journal(self.folder / "upper.note")
+        return Loop(stage, self.bus, journal, SystemClock(), self.metrics, Quota(10))
+
+    def put(self, *values: bytes, topic: str = IN) -> None:
+        producer = self.bus.producer("test")
+        for value in values:
+            producer.send(Record(topic, value, b"k", {"source": b"here"}))
+        producer.flush()
+        producer.close()
+
+    def got(self, topic: str, group: str = "look") -> list[Message]:
+        consumer = self.bus.consumer(group, [topic])
+        messages = list(consumer.poll(max_messages=100_000, timeout_s=0.2))
+        consumer.close()
+        return messages
+
+    def lag(self) -> int:
+        return sum(self.bus.lag("samlog.upper", [IN]).values())
+
+    def restart(self) -> None:
+        self.loop.close()
+        self.loop = self.new_loop()
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path)
+    yield made
+    made.loop.close()
+    made.bus.close()
+
+
+def test_outputs_are_written_and_the_position_is_committed(rig: Rig) -> None:
+    rig.put(b"a", b"b")
+
+    taken = rig.loop.turn()
+
+    assert taken == 2
+    assert [m.value for m in rig.got(OUT)] == [b"A", b"B"]
+    assert rig.lag() == 0
+
+
+def test_a_bad_event_becomes_a_dead_letter_and_the_others_go_on(rig: Rig) -> None:
+    rig.put(b"a", b"bad", b"b")
+
+    rig.loop.turn()
+
+    [letter] = rig.got(DLQ)
+    assert [m.value for m in rig.got(OUT)] == [b"A", b"B"]
+    assert letter.value == b"bad"
+    assert letter.headers["reason"] == b"is_bad"
+    assert letter.headers["unit"] == b"enheda"
+    assert original(letter) == Record(IN, b"bad", b"k", {"source": b"here"})
+
+
+def test_a_bug_in_a_step_costs_one_record_and_not_the_stage(rig: Rig) -> None:
+    rig.put(b"a", b"bug", b"b")
+
+    rig.loop.turn()
+
+    [letter] = rig.got(DLQ)
+    assert letter.headers["reason"] == b"internal_error"
+    assert b"KeyError" in letter.headers["detail"]
+    assert rig.lag() == 0
+
+
+def test_what_settle_refuses_becomes_a_dead_letter_with_its_reason(rig: Rig) -> None:
+    rig.put(b"refuse", b"a")
+
+    rig.loop.turn()
+
+    assert [m.headers["reason"] for m in rig.got(DLQ)] == [b"refused_by_store"]
+
+
+def test_the_stage_stops_when_all_records_of_all_units_fail_by_a_bug(rig: Rig) -> None:
+    rig.put(*[b"bug"] * 1_500)
+
+    with pytest.raises(BadRelease, match="the backlog stays"):
+        for _ in range(20):
+            rig.loop.turn()
+
+    assert rig.lag() >= 500
+
+
+def test_bad_events_alone_never_stop_the_stage(rig: Rig) -> None:
+    rig.put(*[b"bad"] * 1_500)
+
+    for _ in range(20):
+        rig.loop.turn()
+
+    assert rig.lag() == 0
+    assert len(rig.got(DLQ)) == 1_500
+
+
+def test_a_source_over_its_limit_is_marked_and_still_dead_lettered(rig: Rig) -> None:
+    rig.put(*[b"bad"] * 30)
+
+    rig.loop.turn()
+
+    assert rig.metrics.value("source_marked", unit="enheda", source="here") == 1
+    assert len(rig.got(DLQ)) == 30
+
+
+def test_nothing_is_committed_when_the_other_side_is_unavailable(rig: Rig) -> None:
+    rig.put(b"a", b"b")
+    rig.step.fail_settle = 1
+
+    rig.loop.turn()
+
+    assert rig.lag() == 2
+    assert rig.got(OUT) == []
+    assert rig.step.resets == 1
+    assert "down" in rig.loop.problem
+
+
+def test_an_unavailable_batch_is_repeated_and_nothing_is_lost(rig: Rig) -> None:
+    rig.put(b"a", b"b")
+    rig.step.fail_settle = 3
+
+    for _ in range(4):
+        rig.loop.turn()
+
+    assert [m.value for m in rig.got(OUT)] == [b"A", b"B"]
+    assert rig.lag() == 0
+    assert rig.loop.problem == ""
+
+
+def test_a_commit_never_passes_the_oldest_held_record(rig: Rig) -> None:
+    rig.put(b"a", b"hold", b"b", b"c")
+
+    rig.loop.turn()
+
+    assert rig.lag() == 3
+
+
+def test_held_records_are_released_when_the_input_has_ended(rig: Rig) -> None:
+    rig.put(b"a", b"hold", b"b")
+
+    rig.loop.run(draining=lambda: True, stopping=lambda: False)
+
+    assert [m.value for m in rig.got(OUT)] == [b"A", b"B", b"RELEASED"]
+    assert rig.lag() == 0
+
+
+def test_a_range_in_which_a_process_died_is_taken_record_by_record(rig: Rig) -> None:
+    rig.put(b"a", b"b", b"c")
+    Journal(rig.folder / "upper.note").begin_batch({f"{IN}/0": 3})
+    rig.restart()
+
+    rig.loop.turn()
+
+    assert rig.loop.counts.redelivered == 3
+    assert rig.loop.counts.batches == 3
+    assert rig.lag() == 0
+
+
+def test_a_record_that_killed_three_processes_becomes_a_dead_letter(rig: Rig) -> None:
+    rig.put(b"a", b"deadly", b"c")
+    first = rig.bus.end_offsets([IN])[TopicPartition(IN, 0)] - 3
+    deadly = first + 1
+    Journal(rig.folder / "upper.note").begin_batch({f"{IN}/0": first + 2})
+    for _ in range(2):
+        Journal(rig.folder / "upper.note").begin_single(IN, 0, deadly)
+    rig.restart()
+
+    rig.loop.turn()
+
+    [letter] = rig.got(DLQ)
+    assert letter.headers["reason"] == b"kills_process"
+    assert letter.value == b"deadly"
+    assert [m.value for m in rig.got(OUT)] == [b"A", b"C"]
+
+
+def test_a_damaged_crash_note_is_no_reason_to_stop(tmp_path: Path) -> None:
+    (tmp_path / "x.note").write_bytes(b"\xff not json" * 10)
+
+    journal = Journal(tmp_path / "x.note")
+
+    assert not journal.careful(IN, 0, 5)
