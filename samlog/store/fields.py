@@ -164,7 +164,11 @@ def searchable(text: str) -> bool:
     length = len(text)
     if length * 2 <= IGNORE_ABOVE:
         return True
-    return length <= IGNORE_ABOVE and length + sum(c > "\uffff" for c in text) <= IGNORE_ABOVE
+    # Encoding takes 2 µs where counting in Python took 100 µs for a long value.
+    return (
+        length <= IGNORE_ABOVE
+        and len(text.encode("utf-16-le", "surrogatepass")) <= 2 * IGNORE_ABOVE
+    )
 
 
 def tag_truncated(event: Event) -> bool:
@@ -173,7 +177,7 @@ def tag_truncated(event: Event) -> bool:
     Called by every store on each event before it is written; in place, idempotent.
     """
     if not any(
-        not searchable(value) and kind(name) in (Kind.KEYWORD, Kind.FLATTENED)
+        kind(name) in (Kind.KEYWORD, Kind.FLATTENED) and not searchable(value)
         for name, value in _long_strings(event)
     ):
         return False

@@ -1,0 +1,164 @@
+"""Bulk writing: documents to NDJSON, items of the answer to outcomes, what was busy once more."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from samlog.clock import Clock
+from samlog.errors import ConfigError, Unavailable
+from samlog.store.base import Document, Outcome, WriteResult
+from samlog.store.elastic_client import Busy, Server, reason_of
+from samlog.store.elastic_mapping import DOCUMENT_ID
+from samlog.store.fields import tag_truncated
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""Bytes of one bulk request; a server takes at most 100 MB (``http.max_content_length``)."""
+
+_ID_KEY = b',"' + DOCUMENT_ID.encode() + b'":'
+_FIRST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 5.0
+_CREATED = WriteResult(Outcome.CREATED)
+_EXISTS = WriteResult(Outcome.EXISTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One finished action of a bulk request and its place in the caller's batch."""
+
+    place: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long busy items are tried again before the batch is given up."""
+
+    clock: Clock
+    seconds: float = 30.0
+
+
+def create_line(place: int, document: Document) -> Line:
+    """Returns the action that creates ``document``.
+
+    Raises `ValueError` or `TypeError` for what JSON cannot hold (a lone surrogate, an integer
+    beyond 64 bits).
+    """
+    action = {"_index": document.stream, "_id": document.id, "require_data_stream": True}
+    return Line(place, orjson.dumps({"create": action}) + b"\n" + _source(document))
+
+
+def index_line(place: int, document: Document, at: dict[str, Any]) -> Line:
+    """Returns the action that puts ``document`` over the search hit ``at``, in its backing index.
+
+    It fails with a conflict if somebody else changed it since.
+    """
+    action = {
+        "_index": at["_index"],
+        "_id": at["_id"],
+        "if_seq_no": at["_seq_no"],
+        "if_primary_term": at["_primary_term"],
+    }
+    return Line(place, orjson.dumps({"index": action}) + b"\n" + _source(document))
+
+
+def delete_line(place: int, at: dict[str, Any]) -> Line:
+    """Returns the action that deletes the search hit ``at``."""
+    return Line(place, orjson.dumps({"delete": {"_index": at["_index"], "_id": at["_id"]}}) + b"\n")
+
+
+def _source(document: Document) -> bytes:
+    tag_truncated(document.source)
+    body = orjson.dumps(document.source)
+    if body == b"{}":
+        return b"{}\n"
+    return body[:-1] + _ID_KEY + orjson.dumps(document.id) + b"}\n"
+
+
+def split(lines: Sequence[Line], connections: int) -> Iterator[Sequence[Line]]:
+    """Cuts a batch into about equal parts, one a connection, none larger than a request may be."""
+    share = max(1, -(-sum(len(line.data) for line in lines) // connections))
+    limit = min(share, MAX_BODY_BYTES)
+    part: list[Line] = []
+    size = 0
+    for line in lines:
+        if part and size + len(line.data) > limit:
+            yield part
+            part, size = [], 0
+        part.append(line)
+        size += len(line.data)
+    if part:
+        yield part
+
+
+def send(server: Server, lines: Sequence[Line], patience: Patience) -> dict[int, WriteResult]:
+    """Sends one part until every item has its answer; returns it by place in the batch.
+
+    Items that the cluster was too busy for (429) or failed at (5xx) are sent again, with growing
+    and scattered pauses. Raises `Unavailable` when that took too long, or when a request got no
+    answer: then some items may have been written.
+    """
+    results: dict[int, WriteResult] = {}
+    waiting = list(lines)
+    deadline = patience.clock.monotonic_s() + patience.seconds
+    pause = _FIRST_WAIT_S
+    while True:
+        waiting, why = _round(server, waiting, results)
+        if not waiting:
+            return results
+        if patience.clock.monotonic_s() + pause > deadline:
+            raise Unavailable(f"Elasticsearch is busy: {why}", retry_after_s=_LONGEST_WAIT_S)
+        patience.clock.sleep(pause * random.uniform(0.5, 1.0))
+        pause = min(pause * 2, _LONGEST_WAIT_S)
+
+
+def _round(
+    server: Server, lines: list[Line], results: dict[int, WriteResult]
+) -> tuple[list[Line], str]:
+    """Sends ``lines`` once, notes the answers; returns what has to be sent again, and why."""
+    try:
+        answer = server.call(
+            "POST",
+            "/_bulk",
+            b"".join(line.data for line in lines),
+            params={"filter_path": "items.*.status,items.*.error"},
+            lines=True,
+        )
+    except Busy as busy:
+        return lines, str(busy)
+    again: list[Line] = []
+    why = ""
+    for line, item in zip(lines, answer["items"], strict=True):
+        (told,) = item.values()
+        if _worth_repeating(told):
+            again.append(line)
+            why = reason_of(told)
+        else:
+            results[line.place] = _outcome(told)
+    return again, why
+
+
+def _worth_repeating(told: dict[str, Any]) -> bool:
+    """Busy, failing, or an index that is blocked just now (403: closed, read-only)."""
+    if told["status"] == 403:
+        return bool(told.get("error", {}).get("type") == "cluster_block_exception")
+    return bool(told["status"] == 429 or told["status"] >= 500)
+
+
+def _outcome(told: dict[str, Any]) -> WriteResult:
+    status = told["status"]
+    if status < 300:
+        return _CREATED
+    if status == 409 or "error" not in told:  # the latter: deleted already
+        return _EXISTS
+    reason = reason_of(told)
+    if status == 404:
+        raise ConfigError(f"Elasticsearch: {reason}. Type: samlog setup")
+    if status in (401, 403):
+        raise ConfigError(
+            f"Elasticsearch does not allow writing ({status}): {reason}; "
+            "deploy/elasticsearch/roles.yml lists what samlog's users need"
+        )
+    return WriteResult(Outcome.REFUSED, reason)
