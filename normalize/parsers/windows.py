@@ -43,7 +43,7 @@ HINTS = frozenset(
 )
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES: tuple[Mapping[str, str], ...] = ({"product": "windows"},)
-LOG_CLASSES = ("LC-01",)
+LOG_CLASSES = ("LC-04", "LC-01", "LC-02", "LC-03", "LC-06", "LC-11", "LC-16", "LC-22")
 
 SEARCHED = 512
 

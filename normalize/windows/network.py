@@ -110,6 +110,9 @@ def dns_answers(out: Event, results: str) -> None:
         out["dns.answers.data"] = data
     if addresses:
         out["dns.resolved_ip"] = addresses
+    names = [name for name in data if name not in addresses]
+    question = out.get("dns.question.name")
+    out["related.hosts"] = [question, *names] if question else names
 
 
 def community_id(out: Event) -> None:

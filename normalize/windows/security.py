@@ -10,6 +10,7 @@ from normalize.windows import tables_codes as codes
 from normalize.windows.network import TRANSPORTS
 from normalize.windows.plan import NOTHING, Finish, Plan, Rule, compile_plan
 from normalize.windows.record import EventData
+from normalize.windows.sddl import describe
 from normalize.windows.tables_security import LOGON_TYPES, MEANINGS
 from normalize.windows.values import (
     command_line,
@@ -141,10 +142,20 @@ def set_failure(out: Event, data: EventData) -> None:
             out["winlog.logon.failure." + field] = text or code
 
 
-def set_logon_id(out: Event, data: EventData) -> None:
-    """Takes the id of the new logon session."""
-    if logon := value(data, "TargetLogonId"):
+def set_logon(out: Event, data: EventData) -> None:
+    """Takes the caller's logon id, else the session's own, and relates the caller."""
+    logon = value(data, "SubjectLogonId") or value(data, "TargetLogonId")
+    if logon:
         out["winlog.logon.id"] = logon
+    if caller := value(data, "SubjectUserName"):
+        out["related.user"] = [caller]
+
+
+def set_descriptors(out: Event, data: EventData) -> None:
+    """Describes the old and the new security descriptor beside their text."""
+    for name in ("OldSd", "NewSd"):
+        for part, text in describe(value(data, name)):
+            out[f"winlog.event_data.{name}{part}"] = text
 
 
 def set_outbound(out: Event, data: EventData) -> None:
@@ -290,14 +301,14 @@ DEFAULT = (*SUBJECT, *PROCESS)
 PLANS: dict[str, Plan] = dict(_plan(code, DEFAULT) for code in MEANINGS)
 PLANS.update(
     [
-        *_same("4624", LOGON, set_logon_id, set_outbound),
-        *_same("4625", (*LOGON, ("SubjectLogonId", "winlog.logon.id")), set_failure),
-        *_same("4634 4647 4626 4627 4800 4801 4802 4803", LOGON, set_logon_id),
+        *_same("4624", LOGON, set_logon, set_outbound),
+        *_same("4625", LOGON, set_logon, set_failure),
+        *_same("4634 4647 4626 4627 4800 4801 4802 4803", LOGON, set_logon),
         *_same("4648", (*SUBJECT, *EFFECTIVE, *ORIGIN, *PROCESS)),
-        *_same("4964", LOGON, set_logon_id),
+        *_same("4964", LOGON, set_logon),
         *_same("4657", DEFAULT, set_registry_value),
         *_same("4656 4658 4660 4661 4663", DEFAULT, set_object),
-        *_same("4670 4907", DEFAULT),
+        *_same("4670 4715 4817 4907", DEFAULT, set_descriptors),
         *_same("4690", (*SUBJECT, ("SourceProcessId", "process.pid", integer))),
         *_same(
             "4688",
