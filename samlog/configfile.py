@@ -110,15 +110,25 @@ def _merge_file(merged: _Merged, file: Path) -> None:
         return
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError("must be a mapping such as 'bus: {type: embedded}'", path=str(file))
-    values = _read_node(node, (), str(file), merged.places)
+    values = _read_node(node, (), str(file), merged.places, set())
     _overlay(merged.values, values)
 
 
-def _read_node(node: yaml.Node, at: Path_, file: str, places: dict[Path_, tuple[str, int]]) -> Any:
+def _read_node(
+    node: yaml.Node,
+    at: Path_,
+    file: str,
+    places: dict[Path_, tuple[str, int]],
+    seen: set[int],
+) -> Any:
     """Turns a YAML node into values and notes the line of each; aliases are refused (bombs)."""
+    line = node.start_mark.line + 1
     if len(at) > 20:
-        raise ConfigError("is nested deeper than 20", path=file, line=node.start_mark.line + 1)
-    places[at] = (file, node.start_mark.line + 1)
+        raise ConfigError("is nested deeper than 20", path=file, line=line)
+    if id(node) in seen:
+        raise ConfigError("uses YAML aliases; write the value out", path=file, line=line)
+    seen.add(id(node))
+    places[at] = (file, line)
     if isinstance(node, yaml.MappingNode):
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -127,10 +137,10 @@ def _read_node(node: yaml.Node, at: Path_, file: str, places: dict[Path_, tuple[
                 raise ConfigError(
                     f"key '{key}' is given twice", path=file, line=key_node.start_mark.line + 1
                 )
-            found[key] = _read_node(value_node, (*at, key), file, places)
+            found[key] = _read_node(value_node, (*at, key), file, places, seen)
         return found
     if isinstance(node, yaml.SequenceNode):
-        return [_read_node(n, (*at, i), file, places) for i, n in enumerate(node.value)]
+        return [_read_node(n, (*at, i), file, places, seen) for i, n in enumerate(node.value)]
     return yaml.CSafeLoader("").construct_object(node)
 
 

@@ -4,24 +4,28 @@ collect → samlog.raw.<unit> → normalize → samlog.events → detect → sam
                                                └→ store ←── samlog.alerts, samlog.dlq
 """
 
+import functools
 import importlib
+import operator
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Union
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, create_model
 
 from samlog import configfile
-from samlog.bus.base import Bus
+from samlog.bus.base import Bus, Producer
 from samlog.clock import Clock, SystemClock
 from samlog.config import (
     ElasticsearchStoreConfig,
     EmbeddedBusConfig,
     KafkaBusConfig,
+    Model,
     Settings,
 )
 from samlog.configfile import Loaded
@@ -29,13 +33,14 @@ from samlog.errors import ConfigError
 from samlog.event import ALERTS, CERT_IN, DETECTIONS, DLQ, EVENTS, MATCHES, raw_topic
 from samlog.loop import Stage
 from samlog.metrics import Metrics
+from samlog.secrets import read_secret
 from samlog.step import Step
 from samlog.store.base import EventStore
 
 if TYPE_CHECKING:
-    from detect.engine import Engine
-
     from alerts.register import Register
+    from detect.engine import Engine
+    from ingest.collect import Collector
 
 STAGES = ("collect", "normalize", "detect", "alerts", "store")
 PACKAGES = ("ingest", "normalize", "detect", "alerts")
@@ -47,16 +52,20 @@ def settings_model() -> type[Settings]:
     from alerts.sink import modules
     from ingest.source import types
 
-    sources = tuple(types().values())
-    sinks = tuple(module.Config for module in modules().values())
-    by_type = Field(discriminator="type")
     made: type[Settings] = create_model(
         "Settings",
         __base__=Settings,
-        sources=(list[Annotated[Union[sources], by_type]], Field(default_factory=list)),  # noqa: UP007
-        sinks=(list[Annotated[Union[sinks], by_type]], Field(default_factory=list)),  # noqa: UP007
+        sources=(_list_of(list(types().values())), Field(default_factory=list)),
+        sinks=(_list_of([m.Config for m in modules().values()]), Field(default_factory=list)),
     )
     return made
+
+
+def _list_of(models: Sequence[type[Model]]) -> Any:
+    """Returns the type "list of one of these, told apart by ``type:``", known at run time only."""
+    one: Any = functools.reduce(operator.or_, models)
+    by_type = Annotated[one, Field(discriminator="type")]  # type: ignore[valid-type] # see above
+    return list[by_type] if len(models) > 1 else list[one]  # type: ignore[valid-type] # see above
 
 
 def load_settings(config: str | None, environ: Mapping[str, str] = os.environ) -> Loaded:
@@ -108,7 +117,8 @@ def open_bus(settings: Settings, clock: Clock) -> Bus:
         return EmbeddedBus(
             bus.path, clock=clock, max_record_bytes=bus.max_record_bytes, retention={"": keep}
         )
-    from samlog.bus.kafka import KafkaBus, security
+    from samlog.bus.kafka import KafkaBus
+    from samlog.bus.kafka_security import security
 
     return KafkaBus(
         bus.brokers,
@@ -117,7 +127,9 @@ def open_bus(settings: Settings, clock: Clock) -> Bus:
         replication=bus.replication,
         min_isr=bus.min_insync,
         max_record_bytes=bus.max_record_bytes,
-        retention_s=settings.retention.bus_hours * 3600,
+        retention_hours=settings.retention.bus_hours,
+        client_host=socket.gethostname(),
+        clock=clock,
     )
 
 
@@ -127,10 +139,24 @@ def open_store(settings: Settings, clock: Clock, *, writer: bool = False) -> Eve
     if isinstance(store, ElasticsearchStoreConfig):
         from samlog.store.elastic import ElasticsearchStore
 
-        return ElasticsearchStore.from_config(store, units=list(settings.units), clock=clock)
+        return ElasticsearchStore(
+            store.urls,
+            units=list(settings.units),
+            clock=clock,
+            api_key=_secret(store.api_key_file, "store.api_key_file"),
+            user=store.username or "",
+            password=_secret(store.password_file, "store.password_file"),
+            ca=str(store.ca_file or ""),
+            retention=timedelta(days=settings.retention.events_days),
+            connections=store.connections,
+        )
     from samlog.store.embedded import EmbeddedStore
 
     return EmbeddedStore(store.path / "store", clock=clock, writer=writer)
+
+
+def _secret(path: Path | None, what: str) -> str:
+    return read_secret(path, what) if path else ""
 
 
 def all_topics(settings: Settings) -> list[str]:
@@ -259,3 +285,53 @@ def load_rules(settings: Settings) -> "Engine":
     from detect.engine import Engine
 
     return Engine.load(rule_paths(settings), cache_dir=settings.state_path / "cache")
+
+
+@contextmanager
+def collector(
+    settings: Settings, clock: Clock, metrics: Metrics, instance: int, *, finite: bool
+) -> Iterator["Collector"]:
+    """Opens the sources of this machine; ``finite`` reads files to their end instead of following.
+
+    Positions are in ``<state>/collect.db`` (a file of its own for each further process).
+    """
+    from ingest.checkpoint import Checkpoints
+    from ingest.collect import Collector
+    from ingest.source import Context, open_sources
+
+    name = f"collect-{instance}.db" if instance else "collect.db"
+    checkpoints = Checkpoints(settings.state_path / name)
+    wake = threading.Event()
+    host = socket.gethostname()
+    context = Context(
+        checkpoints=checkpoints,
+        clock=clock,
+        collector=host,
+        session=f"{host}:{clock.now().timestamp():.6f}",
+        count=metrics.count,
+        wake=wake,
+        finite=finite,
+        max_event_bytes=settings.limits.max_event_bytes,
+    )
+    bus = open_bus(settings, clock)
+    raw = [raw_topic(unit) for unit in settings.units]
+
+    def producer() -> Producer:
+        bus.create_topics(raw)
+        return bus.producer("samlog-collect")
+
+    opened = Collector(
+        open_sources(settings.sources, context),
+        producer,
+        checkpoints,
+        clock,
+        collector=host,
+        wake=wake,
+        count=metrics.count,
+    )
+    try:
+        yield opened
+    finally:
+        opened.close()
+        checkpoints.close()
+        bus.close()

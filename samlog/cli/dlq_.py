@@ -1,5 +1,6 @@
 """``samlog dlq``: what could not be processed, why, and putting it back after a fix."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -110,7 +111,7 @@ def show(offset: str, raw: bool, config: str | None) -> int:
     for message in dead_letters(bus, "samlog.dlq.ls", "", ""):
         if f"{message.partition}/{message.offset}" == offset:
             if raw:
-                click.get_binary_stream("stdout").write(message.value)
+                sys.stdout.buffer.write(message.value)
                 return Exit.DONE
             for name, value in message.headers.items():
                 click.echo(f"{name:20} {value.decode('utf-8', 'backslashreplace')}")

@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import threading
 from types import FrameType
 
 import click
@@ -27,12 +28,12 @@ class Control:
         self._fd = fd
         self._until_idle = until_idle
         self._ended = False
-        self._signalled = False
+        self.stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._signalled = True
+        self.stop.set()
 
     def _input_ended(self) -> bool:
         if not self._ended and self._fd >= 0:
@@ -46,7 +47,7 @@ class Control:
 
     def stopping(self) -> bool:
         """Tells whether to stop after the batch under way."""
-        return self._signalled or (not self._until_idle and self._input_ended())
+        return self.stop.is_set() or (not self._until_idle and self._input_ended())
 
 
 @click.command(hidden=True, help="One stage in this process; started by samlog run.")
@@ -63,13 +64,37 @@ def command(name: str, config: str | None, control_fd: int, until_idle: bool) ->
     status = StatusFile(settings.state_path, name + slot.suffix, clock)
     status.write({"started": True}, now=True)
     if name == "collect":
-        from samlog.cli.collect import run_collect
-
-        run_collect(settings, control, clock, metrics, status, finite=until_idle)
+        run_collect(settings, control, clock, metrics, status, slot, finite=until_idle)
     else:
         run_loop(name, settings, control, clock, metrics, status, slot)
     slot.close()
     return Exit.DONE
+
+
+def run_collect(
+    settings: Settings,
+    control: Control,
+    clock: SystemClock,
+    metrics: Metrics,
+    status: StatusFile,
+    slot: Slot,
+    *,
+    finite: bool,
+) -> None:
+    """Collects until told to stop, or until finite sources have ended."""
+    with pipeline.collector(settings, clock, metrics, slot.number, finite=finite) as collector:
+
+        def told() -> dict[str, object]:
+            counts = collector.counts
+            return {"sent": counts.events, "bytes": counts.bytes, "cut": counts.cut}
+
+        def on_turn() -> None:
+            status.write(told())
+            if control.stopping():
+                control.stop.set()
+
+        collector.run(control.stop, until_idle=finite, on_turn=on_turn)
+        status.write(told() | {"finished": True}, now=True)
 
 
 def run_loop(
