@@ -91,6 +91,9 @@ class Producer(Protocol):
 class Consumer(Protocol):
     """Reads topics as one member of a group. One thread only."""
 
+    foreign_commits: int
+    """How many partitions `commit` was asked for that were not assigned, and ignored."""
+
     def poll(self, *, max_messages: int = 500, timeout_s: float = 0.5) -> Sequence[Message]:
         """Returns messages in offset order per partition, or an empty sequence after the time-out.
 

@@ -37,7 +37,7 @@ from samlog.bus.embedded_topic import TopicFile
 from samlog.clock import Clock
 from samlog.errors import BusError
 
-DEFAULT_MAX_RECORD_BYTES = 8 * 1024 * 1024
+DEFAULT_MAX_RECORD_BYTES = 16 * 1024 * 1024
 DEFAULT_RESERVE_BYTES = 64 * 1024 * 1024
 _CUT_AT_ONCE = 1000
 

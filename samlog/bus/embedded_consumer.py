@@ -43,7 +43,7 @@ class EmbeddedConsumer:
         open_topic: Callable[[str], TopicFile | None],
         clock: Clock,
     ) -> None:
-        self.ignored_commits = 0
+        self.foreign_commits = 0
         """Partitions whose commit was ignored because they were not assigned."""
         self._group = group
         self._positions = positions
@@ -126,14 +126,14 @@ class EmbeddedConsumer:
         """Stores the positions in one transaction.
 
         Raises `BusError` for an offset beyond the end of a topic. Partitions that are not assigned
-        are ignored and counted in `ignored_commits`.
+        are ignored and counted in `foreign_commits`.
         """
         self._check_open("commit")
         wanted: dict[str, int] = {}
         for (topic, partition), offset in upto.items():
             reading = self._reading.get(topic)
             if reading is None or partition != 0:
-                self.ignored_commits += 1
+                self.foreign_commits += 1
                 continue
             self._check_within(reading, offset)
             wanted[topic] = offset
