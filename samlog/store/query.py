@@ -1,0 +1,250 @@
+"""The query language: Lucene syntax, with one meaning in every event store.
+
+A term without a field is looked for in `DEFAULT_FIELDS`. Terms side by side must all be there;
+AND binds tighter than OR, and OR tighter than side by side: ``a OR b c`` is ``(a OR b) AND c``.
+Case never matters. A keyword is compared as a whole, so parts need wildcards; ``message`` holds
+words. Addresses take networks (``source.ip:10.0.0.0/8``), numbers and times take ranges
+(``[a TO b]``, ``{a TO b}``, ``>=``), and a time as exact as it is written (a day is a whole day).
+``_exists_:field`` and ``field:*`` ask for any value.
+
+Fuzzy terms, proximity and boosts are refused: there is no score, hits are sorted by time.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from luqum import tree
+from luqum.exceptions import ParseError
+from luqum.thread import parse as luqum_parse
+
+from samlog.errors import ConfigError
+from samlog.store import query_terms as terms
+from samlog.store.fields import DEFAULT_FIELDS
+from samlog.store.query_pattern import regex, unescape, wildcard
+from samlog.store.query_tree import All, And, Exists, Like, Matches, Node, Not, Or
+
+MAX_LENGTH = 4096
+"""Longest query, in characters."""
+MAX_DEPTH = 32
+MAX_CLAUSES = 1024
+"""Most conditions of a query; a term without a field counts once for each default field."""
+MAX_PATTERNS = 64
+"""Most wildcards and regular expressions, counted likewise; each reads a field's dictionary."""
+
+_UNSUPPORTED = {
+    tree.Fuzzy: "a fuzzy term (~)",
+    tree.Proximity: "proximity (~)",
+    tree.Boost: "a boost (^)",
+}
+_SIGNS = (tree.Prohibit, tree.Plus)
+
+
+def parse(text: str) -> Node:
+    """Returns the meaning of ``text``; "" and "*" are everything.
+
+    Raises `ConfigError` for what cannot be read or is not supported, saying where.
+    """
+    if len(text) > MAX_LENGTH:
+        raise ConfigError(f"a query has at most {MAX_LENGTH} characters, this one {len(text)}")
+    if not text.strip():
+        return All()
+    try:
+        parsed = luqum_parse(text)
+    except ParseError as error:
+        raise ConfigError(f"the query cannot be read: {_cause(error, text)}") from error
+    return _Reader(text).node(parsed, None, 0)
+
+
+def _cause(error: ParseError, text: str) -> str:
+    message = str(error).removeprefix("Syntax error in input : ").rstrip("!")
+    if message.startswith("Illegal character"):
+        return f"a quotation mark or slash is not closed: {text[_position(message) :][:40]!r}"
+    return " ".join(message.split())
+
+
+def _position(message: str) -> int:
+    digits = message.rpartition(" ")[2]
+    return int(digits) if digits.isdigit() else 0
+
+
+class _Reader:
+    """Turns luqum's tree into ours and counts what it costs."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._clauses = 0
+        self._patterns = 0
+
+    def node(self, item: Any, field: str | None, depth: int) -> Node:
+        if depth > MAX_DEPTH:
+            raise ConfigError(f"a query is nested at most {MAX_DEPTH} deep")
+        match item:
+            case tree.SearchField():
+                return self._search_field(item, field, depth)
+            case tree.BaseGroup():
+                return self.node(item.expr, field, depth + 1)
+            case tree.OrOperation():
+                return self._any(item.children, field, depth)
+            case tree.AndOperation() | tree.UnknownOperation():
+                return self._all(item.children, field, depth)
+            case tree.Not() | tree.Prohibit():
+                return Not(self.node(item.a, field, depth + 1))
+            case tree.Plus():
+                return self.node(item.a, field, depth + 1)
+            case tree.Word() if item.value.startswith("!") and len(item.value) > 1:
+                return Not(self._leaf(tree.Word(item.value[1:], pos=item.pos), field))
+        return self._leaf(item, field)
+
+    def _search_field(self, item: Any, outer: str | None, depth: int) -> Node:
+        name = unescape(item.name)
+        if outer is not None:
+            raise self._error(
+                item, f"{name}: stands below {outer}: escape the colon (\\:) or quote the value"
+            )
+        if name.startswith("!"):
+            return Not(self._in_field(item, name[1:], depth))
+        return self._in_field(item, name, depth)
+
+    def _in_field(self, item: Any, name: str, depth: int) -> Node:
+        inner = item.expr
+        if name == "_exists_" and isinstance(inner, tree.Word | tree.Phrase):
+            return self._count(Exists(_plain(inner)))
+        if name == "*":
+            return self.node(inner, None, depth + 1)
+        if "*" in name or "?" in name:
+            raise self._error(item, f"{name}: a field's name takes no wildcards")
+        if isinstance(inner, _SIGNS) and isinstance(inner.a, tree.Word):
+            # A sign right after the colon belongs to the value: -5, -enc.
+            sign = "-" if isinstance(inner, tree.Prohibit) else "+"
+            inner = tree.Word(sign + inner.a.value, pos=inner.pos)
+        return self.node(inner, name.removesuffix(".caseless"), depth + 1)
+
+    def _all(self, items: Sequence[Any], field: str | None, depth: int) -> Node:
+        """All must match; ``a || b`` between them is one condition, as ``a OR b`` is."""
+        groups: list[list[Any]] = []
+        joined = False
+        for item in items:
+            word = item.value if isinstance(item, tree.Word) else ""
+            if word == "&&":
+                continue
+            if word == "||":
+                if not groups:
+                    raise self._error(item, "|| has nothing before it")
+                joined = True
+            elif joined:
+                groups[-1].append(item)
+                joined = False
+            else:
+                groups.append([item])
+        if joined:
+            raise self._error(items[-1], "|| has nothing after it")
+        parts: list[Node] = []
+        negate = False
+        for group in groups:
+            if len(group) == 1 and isinstance(group[0], tree.Word) and group[0].value == "!":
+                negate = True
+                continue
+            part = self._any(group, field, depth)
+            parts.append(Not(part) if negate else part)
+            negate = False
+        if negate:
+            raise self._error(items[-1], "! has nothing after it")
+        return parts[0] if len(parts) == 1 else And(tuple(parts))
+
+    def _any(self, items: Sequence[Any], field: str | None, depth: int) -> Node:
+        """One must match; of ``+a b -c`` all with + must, and none with -."""
+        optional: list[Node] = []
+        required: list[Node] = []
+        for item in items:
+            part = self.node(item, field, depth + 1)
+            signed = len(items) > 1 and isinstance(item, _SIGNS)
+            (required if signed else optional).append(part)
+        must = any(isinstance(item, tree.Plus) for item in items) and len(items) > 1
+        if optional and not must:
+            required.append(optional[0] if len(optional) == 1 else Or(tuple(optional)))
+        return required[0] if len(required) == 1 else And(tuple(required))
+
+    def _leaf(self, item: Any, field: str | None) -> Node:
+        if type(item) in _UNSUPPORTED:
+            raise self._error(item, f"{_UNSUPPORTED[type(item)]} is not supported")
+        try:
+            if field is None:
+                return self._anywhere(item)
+            return self._count(_condition(item, field))
+        except ValueError as error:
+            raise self._error(item, str(error)) from error
+
+    def _anywhere(self, item: Any) -> Node:
+        """Looks in the default fields; those that cannot hold such a value are left out."""
+        if isinstance(item, tree.Word):
+            if item.value == "*":
+                return All()
+            wildcard(item.value)
+        elif isinstance(item, tree.Regex):
+            regex(_expression(item))
+        elif not isinstance(item, tree.Phrase):
+            raise ValueError("a range needs a field: field:[a TO b]")
+        return Or(tuple(self._count(part) for part in _wherever(item)))
+
+    def _count(self, part: Node) -> Node:
+        self._clauses += 1
+        self._patterns += isinstance(part, Like | Matches)
+        if self._clauses > MAX_CLAUSES:
+            raise ConfigError(f"a query has at most {MAX_CLAUSES} conditions")
+        if self._patterns > MAX_PATTERNS:
+            raise ConfigError(
+                f"a query has at most {MAX_PATTERNS} wildcards and regular expressions; "
+                "one without a field counts for each default field"
+            )
+        return part
+
+    def _error(self, item: Any, message: str) -> ConfigError:
+        where = f" at position {item.pos}" if item.pos is not None else ""
+        return ConfigError(f"the query cannot be answered{where}: {message}")
+
+
+def _wherever(item: Any) -> Iterator[Node]:
+    for name in DEFAULT_FIELDS:
+        try:
+            yield _condition(item, name)
+        except ValueError:
+            continue
+
+
+def _condition(item: Any, field: str) -> Node:
+    match item:
+        case tree.Word():
+            return terms.word(field, item.value)
+        case tree.Phrase():
+            return terms.exactly(field, _plain(item), phrase=True)
+        case tree.Regex():
+            return terms.expression(field, _expression(item))
+        case tree.Range():
+            return terms.between(
+                field,
+                _bound(item.low),
+                _bound(item.high),
+                with_low=item.include_low,
+                with_high=item.include_high,
+            )
+        case tree.From():
+            return terms.between(field, _bound(item.a), None, with_low=item.include, with_high=True)
+        case tree.To():
+            return terms.between(field, None, _bound(item.a), with_low=True, with_high=item.include)
+    raise ValueError(f"{str(item)[:40]!r} is not supported")
+
+
+def _plain(item: Any) -> str:
+    text: str = item.value
+    return unescape(text[1:-1] if isinstance(item, tree.Phrase) else text)
+
+
+def _expression(item: Any) -> str:
+    text: str = item.value
+    return text[1:-1].replace("\\/", "/")
+
+
+def _bound(item: Any) -> str | None:
+    if isinstance(item, _SIGNS):
+        return ("-" if isinstance(item, tree.Prohibit) else "") + _plain(item.a)
+    return None if isinstance(item, tree.Word) and item.value == "*" else _plain(item)
