@@ -87,14 +87,14 @@ def _read(raw: RawEvent) -> WindowsEvent:
 
 def _reader(obj: Mapping[str, Any]) -> str | None:
     """Names the adapter for an object, None where it is no Windows event that is known."""
-    if isinstance(obj.get("winlog"), Mapping):
+    if isinstance(obj.get("winlog"), dict):
         return "winlogbeat"
     if "EventID" in obj and ("Channel" in obj or "SourceName" in obj or "ProviderGuid" in obj):
         return "flat"
     nested = obj.get("Event")
-    if isinstance(nested, Mapping) and isinstance(nested.get("System"), Mapping):
+    if isinstance(nested, dict) and isinstance(nested.get("System"), dict):
         return "evtx"
-    if isinstance(obj.get("System"), Mapping) and ("EventData" in obj or "UserData" in obj):
+    if isinstance(obj.get("System"), dict) and ("EventData" in obj or "UserData" in obj):
         return "evtx"
     if "event_id" in obj and ("log_name" in obj or "source_name" in obj):
         return "old_winlogbeat"

@@ -4,6 +4,7 @@ Attributes stand in ``#attributes`` or, separated, in a neighbour called ``<name
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from normalize.windows.record import WindowsEvent, text_of
@@ -22,17 +23,17 @@ from normalize.windows.xml_event import add
 def read(obj: Mapping[str, Any]) -> WindowsEvent:
     """Reads ``Event`` or an object that has System at its top."""
     root = obj.get("Event")
-    if not isinstance(root, Mapping):
+    if not isinstance(root, dict):
         root = obj
     event = WindowsEvent()
     system = root.get("System")
-    if isinstance(system, Mapping):
+    if isinstance(system, dict):
         _read_system(event, system)
     else:
         event.irregular = True
     _read_event_data(event, root.get("EventData"))
     user_data = root.get("UserData")
-    if isinstance(user_data, Mapping):
+    if isinstance(user_data, dict):
         for name, value in user_data.items():
             if name != "#attributes" and not name.endswith("_attributes"):
                 event.user_data.setdefault("xml_name", name)
@@ -42,17 +43,17 @@ def read(obj: Mapping[str, Any]) -> WindowsEvent:
 
 def _attributes(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = parent.get(name)
-    inner = value.get("#attributes") if isinstance(value, Mapping) else None
+    inner = value.get("#attributes") if isinstance(value, dict) else None
     beside = parent.get(name + "_attributes")
     for found in (inner, beside, value):
-        if isinstance(found, Mapping):
+        if isinstance(found, dict):
             return found
     return {}
 
 
 def _text(parent: Mapping[str, Any], name: str) -> str:
     value = parent.get(name)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = value.get("#text")
     return "" if value is None else str(text_of(value))
 
@@ -98,7 +99,7 @@ def _read_system(event: WindowsEvent, system: Mapping[str, Any]) -> None:
     created = str(_attributes(system, "TimeCreated").get("SystemTime", ""))
     if created:
         out["winlog.time_created"] = created
-        event.time = utc_ms(created)
+        event.when = partial(utc_ms, created)
     identify(
         event,
         _text(system, "Channel"),
@@ -109,13 +110,13 @@ def _read_system(event: WindowsEvent, system: Mapping[str, Any]) -> None:
 
 def _read_event_data(event: WindowsEvent, payload: Any) -> None:
     """Takes named fields; ``Data: {"#text": [..]}`` are unnamed Data, ``Binary`` stays itself."""
-    if not isinstance(payload, Mapping):
+    if not isinstance(payload, dict):
         return
     data = event.data
     for name, value in payload.items():
         if name == "#attributes" or value is None:
             continue
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             value = value.get("#text")
             if value is None:
                 continue
@@ -131,12 +132,12 @@ def _read_event_data(event: WindowsEvent, payload: Any) -> None:
 
 
 def _read_leaves(event: WindowsEvent, value: Any, depth: int) -> None:
-    if not isinstance(value, Mapping) or depth > 8:
+    if not isinstance(value, dict) or depth > 8:
         return
     for name, inner in value.items():
         if name == "#attributes" or inner is None:
             continue
-        if isinstance(inner, Mapping):
+        if isinstance(inner, dict):
             if "#text" in inner:
                 add(event.user_data, name, str(text_of(inner["#text"])))
             else:

@@ -6,6 +6,7 @@ EventData. Names that mean both are told apart by their values (see `NXLOG_EVENT
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, tzinfo
+from functools import partial
 from typing import Any
 
 import orjson
@@ -24,10 +25,10 @@ from normalize.windows.times import parse_time, stamp, utc_ms, zone_between
 from normalize.windows.xml_event import read_event_data
 from samlog.event import Event
 
-Take = Callable[[Event, Any], None]
+Take = Callable[[WindowsEvent, Mapping[str, Any], Any], None]
 
 NXLOG_EVENT_TYPES = frozenset(
-    ["CRITICAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG", "AUDIT_SUCCESS", "AUDIT_FAILURE"]
+    ("CRITICAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG", "AUDIT_SUCCESS", "AUDIT_FAILURE")
 )
 """NXLog's own EventType; Sysmon's registry and pipe events have a field of the same name."""
 LEVEL_WORDS = {"INFO": "information", "DEBUG": "verbose"}
@@ -38,124 +39,48 @@ COPIED = {
     "ActivityID": "winlog.activity_id",
     "RelatedActivityID": "winlog.related_activity_id",
     "UserID": "winlog.user.identifier",
-    "AccountName": "winlog.user.name",
-    "Domain": "winlog.user.domain",
-    "AccountType": "winlog.user.type",
     "Category": "winlog.task",
     "Opcode": "winlog.opcode",
     "Message": "message",
     "TimeCreated": "winlog.time_created",
     "EventTime": "winlog.time_created",
-    "Activity": "winlog.shipper.Activity",
 }
-SHIPPER = frozenset(
-    [
-        "@version",
-        "@timestamp",
-        "EventReceivedTime",
-        "EventTypeOrignal",
-        "SourceModuleName",
-        "SourceModuleType",
-        "Severity",
-        "SeverityValue",
-        "host",
-        "port",
-        "type",
-        "TenantId",
-        "SourceSystem",
-        "TimeGenerated",
-        "TimeCollected",
-        "Type",
-        "EventOriginId",
-        "ManagementGroupName",
-        "MG",
-        "SourceComputerId",
-        "_ResourceId",
-        "_ItemId",
-        "_SubscriptionId",
-        "ERROR_EVT_UNRESOLVED",
-        "Qualifiers",
-    ]
+SHIPPER = (
+    *("@version", "@timestamp", "EventReceivedTime", "EventTypeOrignal", "SourceModuleName"),
+    *("SourceModuleType", "Severity", "SeverityValue", "host", "port", "type", "TenantId"),
+    *("SourceSystem", "TimeGenerated", "TimeCollected", "Type", "EventOriginId", "MG"),
+    *("ManagementGroupName", "SourceComputerId", "_ResourceId", "_ItemId", "_SubscriptionId"),
+    *("ERROR_EVT_UNRESOLVED", "Qualifiers", "Activity"),
 )
 """Bookkeeping of NXLog, Logstash and Azure; kept below winlog.shipper."""
-SHIPPER_FIELDS = {name: "winlog.shipper." + name for name in SHIPPER}
-IDENTITY = frozenset(("EventID", "Channel", "SourceName", "Provider", "EventSourceName"))
-USER_FIELDS = ("AccountName", "Domain", "AccountType")
 
 
-def _take_record(out: Event, value: Any) -> None:
-    out["winlog.record_id"] = str(value)
+def _take_identity(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> None:
+    """Leaves the field to `identify`."""
 
 
-def _take_pid(out: Event, value: Any) -> None:
-    set_number(out, "winlog.process.pid", value)
+def _take_record(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> None:
+    event.out["winlog.record_id"] = str(value)
 
 
-def _take_thread(out: Event, value: Any) -> None:
-    set_number(out, "winlog.process.thread.id", value)
+def _take_pid(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> None:
+    set_number(event.out, "winlog.process.pid", value)
 
 
-def _take_tags(out: Event, value: Any) -> None:
-    out["tags"] = [str(tag) for tag in value] if isinstance(value, list) else [str(value)]
+def _take_thread(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> None:
+    set_number(event.out, "winlog.process.thread.id", value)
 
 
-TAKEN: dict[str, Take] = {
-    "RecordNumber": _take_record,
-    "EventRecordID": _take_record,
-    "EventRecordId": _take_record,
-    "ExecutionProcessID": _take_pid,
-    "ThreadID": _take_thread,
-    "ExecutionThreadID": _take_thread,
-    "Keywords": set_keywords,
-    "Level": set_level,
-    "EventLevel": set_level,
-    "EventLevelName": set_level,
-    "Task": set_task,
-    "TaskValue": set_task,
-    "OpcodeValue": set_opcode,
-    "tags": _take_tags,
-}
+def _take_tags(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> None:
+    tags = value if isinstance(value, list) else [value]
+    event.out["tags"] = [str(tag) for tag in tags]
 
 
-def read(obj: Mapping[str, Any], zone: tzinfo = UTC) -> WindowsEvent:
-    """Reads one flat object; times without an offset are in ``zone`` if nothing tells better."""
-    event = WindowsEvent()
-    out, data = event.out, event.data
-    nested = obj.get("EventData")
-    loose: dict[str, Any] = out if nested is None else {}
-    user_known = "UserID" in obj
-    for key, value in obj.items():
-        if value is None or key in IDENTITY:
-            continue
-        field = COPIED.get(key)
-        if field is not None:
-            if key in USER_FIELDS and not user_known:
-                data[key] = str(text_of(value))
-            else:
-                out[field] = value if type(value) is str else text_of(value)
-        elif (take := TAKEN.get(key)) is not None:
-            take(out, value)
-        elif (field := SHIPPER_FIELDS.get(key)) is not None:
-            flatten(field, value, out)
-        elif key == "EventType" and value in NXLOG_EVENT_TYPES:
-            _take_event_type(out, value)
-        elif key == "Version" and type(value) is int:
-            out["winlog.version"] = value
-        elif key == "ProcessID" and type(value) is int and "ExecutionProcessID" not in obj:
-            _take_pid(out, value)
-        elif key == "UserData" and isinstance(value, Mapping):
-            merge_object(event.user_data, value)
-        elif key != "EventData":
-            (data if loose is out else loose)[key] = value if type(value) is str else text_of(value)
-    if nested is not None:
-        _read_nested(event, nested, loose)
-    provider = obj.get("SourceName") or obj.get("Provider") or obj.get("EventSourceName") or ""
-    identify(event, obj.get("Channel", ""), provider, obj.get("EventID", ""))
-    event.time = _time(obj, zone)
-    return event
-
-
-def _take_event_type(out: Event, value: str) -> None:
+def _take_event_type(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> None:
+    out = event.out
+    if value not in NXLOG_EVENT_TYPES:
+        event.data["EventType"] = text_of(value)
+        return
     out["winlog.shipper.EventType"] = value
     if value.startswith("AUDIT_"):
         out["event.outcome"] = "success" if value == "AUDIT_SUCCESS" else "failure"
@@ -164,21 +89,121 @@ def _take_event_type(out: Event, value: str) -> None:
         out.setdefault("log.level", LEVEL_WORDS.get(value, value.lower()))
 
 
-def _read_nested(event: WindowsEvent, nested: Any, loose: Mapping[str, Any]) -> None:
-    """Takes EventData that is itself XML, JSON text or an object; ``loose`` are other columns.
+def _take_version(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> None:
+    if type(value) is int:
+        event.out["winlog.version"] = value
+    else:
+        event.data["Version"] = text_of(value)
+
+
+def _take_process_id(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> None:
+    """Takes NXLog's older name of ExecutionProcessID, a number; EventData's is text."""
+    if type(value) is int and "ExecutionProcessID" not in obj:
+        _take_pid(event, obj, value)
+    else:
+        event.data["ProcessID"] = text_of(value)
+
+
+def _take_user_data(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> None:
+    if isinstance(value, dict):
+        merge_object(event.user_data, value)
+    else:
+        event.data["UserData"] = text_of(value)
+
+
+def _system(take: Callable[[Event, Any], None]) -> Take:
+    return lambda event, obj, value: take(event.out, value)
+
+
+def _user(name: str, field: str) -> Take:
+    """Returns what takes NXLog's name of the System part's account; without its SID: EventData."""
+
+    def take(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> None:
+        if "UserID" in obj:
+            event.out[field] = text_of(value)
+        else:
+            event.data[name] = text_of(value)
+
+    return take
+
+
+def _shipper(name: str) -> Take:
+    field = "winlog.shipper." + name
+
+    def take(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> None:
+        if type(value) is str:
+            event.out[field] = value
+        else:
+            flatten(field, value, event.out)
+
+    return take
+
+
+TAKEN: dict[str, str | Take] = {
+    **COPIED,
+    **{name: _shipper(name) for name in SHIPPER},
+    **dict.fromkeys(
+        ("EventID", "Channel", "SourceName", "Provider", "EventSourceName", "EventData"),
+        _take_identity,
+    ),
+    **dict.fromkeys(("RecordNumber", "EventRecordID", "EventRecordId"), _take_record),
+    **dict.fromkeys(("ThreadID", "ExecutionThreadID"), _take_thread),
+    **dict.fromkeys(("Level", "EventLevel", "EventLevelName"), _system(set_level)),
+    **dict.fromkeys(("Task", "TaskValue"), _system(set_task)),
+    "AccountName": _user("AccountName", "winlog.user.name"),
+    "Domain": _user("Domain", "winlog.user.domain"),
+    "AccountType": _user("AccountType", "winlog.user.type"),
+    "ExecutionProcessID": _take_pid,
+    "ProcessID": _take_process_id,
+    "Keywords": _system(set_keywords),
+    "OpcodeValue": _system(set_opcode),
+    "EventType": _take_event_type,
+    "Version": _take_version,
+    "UserData": _take_user_data,
+    "tags": _take_tags,
+}
+
+
+def read(obj: Mapping[str, Any], zone: tzinfo = UTC) -> WindowsEvent:
+    """Reads one flat object; times without an offset are in ``zone`` if nothing tells better."""
+    event = WindowsEvent()
+    out, data = event.out, event.data
+    taken = TAKEN.get
+    for key, value in obj.items():
+        if value is None:
+            continue
+        take = taken(key)
+        if take is None:
+            data[key] = value if type(value) is str else text_of(value)
+        elif isinstance(take, str):
+            out[take] = value if type(value) is str else text_of(value)
+        else:
+            take(event, obj, value)
+    nested = obj.get("EventData")
+    if nested is not None:
+        _read_nested(event, nested)
+    provider = obj.get("SourceName") or obj.get("Provider") or obj.get("EventSourceName") or ""
+    identify(event, obj.get("Channel", ""), provider, obj.get("EventID", ""))
+    event.when = partial(_time, obj, zone)
+    return event
+
+
+def _read_nested(event: WindowsEvent, nested: Any) -> None:
+    """Takes EventData that is itself XML, JSON text or an object.
 
     Azure repeats EventData as columns and adds columns of its own. What EventData has is EventData,
     the rest is the shipper's; without a readable EventData all columns are EventData.
     """
+    loose, event.data = event.data, {}
     data = event.data
-    if isinstance(nested, Mapping):
+    if isinstance(nested, dict):
         merge_object(data, nested)
     elif isinstance(nested, str) and nested.lstrip()[:1] == "{":
         try:
             inner = orjson.loads(nested)
         except orjson.JSONDecodeError:
             inner = None
-        if isinstance(inner, Mapping):
+        if isinstance(inner, dict):
             merge_object(data, inner)
         else:
             event.irregular = True

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from normalize.windows import powershell, security, sysmon
 from normalize.windows.plan import Plan, compile_plan
-from normalize.windows.record import EventData, WindowsEvent, event_data_name
+from normalize.windows.record import EventData, Names, WindowsEvent
 from normalize.windows.system import set_outcome
 from normalize.windows.times import stamp, utc_ms
 from samlog.event import Event, RawEvent
@@ -35,6 +35,8 @@ DATASETS = {
 }
 OTHER_DATASET = "windows.forwarded"
 UNKNOWN = compile_plan()
+EVENT_DATA = Names("winlog.event_data.")
+USER_DATA = Names("winlog.user_data.")
 
 
 @lru_cache(maxsize=4096)
@@ -58,7 +60,7 @@ def to_ecs(event: WindowsEvent, raw: RawEvent) -> Event:
     if " " in "".join(data):
         _add_plain_names(data)
     for name, value in data.items():
-        out[event_data_name(name)] = value
+        out[EVENT_DATA[name]] = value
     dataset, plan, is_sysmon = route(event.channel, event.provider, event.code)
     out["event.kind"] = "event"
     plan.run(out, data)
@@ -83,12 +85,12 @@ def _instant(event: WindowsEvent, raw: RawEvent, is_sysmon: bool) -> str:
         utc = event.data.get("UtcTime")
         if isinstance(utc, str) and (instant := utc_ms(utc)):
             return instant
-    return event.time or stamp(raw.timestamp or raw.received_at)
+    return event.when() or stamp(raw.timestamp or raw.received_at)
 
 
 def _add_user_data(event: WindowsEvent) -> None:
     for name, value in event.user_data.items():
-        event.out["winlog.user_data." + name] = value
+        event.out[USER_DATA[name]] = value
         if name != "xml_name":
             event.data.setdefault(name, value)
 

@@ -1,8 +1,7 @@
 """The one internal shape that every adapter fills and every mapper reads."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from samlog.event import Event
@@ -12,6 +11,7 @@ EventData = dict[str, Text]
 """Fields of EventData by the names that Windows gives them; values are text as it was sent."""
 
 MAX_DEPTH = 16
+MAX_NAMES = 8192
 
 
 @dataclass(slots=True)
@@ -19,9 +19,9 @@ class WindowsEvent:
     """One event, taken off its shipper's format and not yet mapped.
 
     ``out`` holds the System part under ``winlog.*`` and what the shipper said in ECS already.
-    ``data`` is EventData, ``user_data`` the leaves of UserData. ``time`` is the instant of the
-    event as ISO 8601 in UTC with ms, "" where the shipper gave none. ``irregular`` says that a
-    part of the input could not be read.
+    ``data`` is EventData, ``user_data`` the leaves of UserData. ``when`` finds the instant of the
+    event as ISO 8601 in UTC with ms, "" where the shipper gave none; it is called only when
+    EventData holds no better one. ``irregular`` says that a part of the input was unreadable.
     """
 
     out: Event = field(default_factory=dict)
@@ -30,7 +30,7 @@ class WindowsEvent:
     channel: str = ""
     provider: str = ""
     code: str = ""
-    time: str = ""
+    when: Callable[[], str] = str
     irregular: bool = False
 
 
@@ -47,10 +47,20 @@ def text_of(value: Any) -> Text:
     return str(value)
 
 
-@lru_cache(maxsize=4096)
-def event_data_name(name: str) -> str:
-    """Returns the full name of an EventData field; cached, since names repeat in every event."""
-    return "winlog.event_data." + name
+class Names(dict[str, str]):
+    """Full names by short ones, made once: names repeat in every event. Bounded."""
+
+    __slots__ = ("prefix",)
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self.prefix = prefix
+
+    def __missing__(self, name: str) -> str:
+        full = self.prefix + name
+        if len(self) < MAX_NAMES:
+            self[name] = full
+        return full
 
 
 def flatten(prefix: str, value: Any, out: Event, depth: int = 0) -> None:
@@ -58,10 +68,10 @@ def flatten(prefix: str, value: Any, out: Event, depth: int = 0) -> None:
 
     Lists of scalars stay lists. What lies deeper than `MAX_DEPTH` is kept as one string.
     """
-    if isinstance(value, Mapping) and depth < MAX_DEPTH:
+    if isinstance(value, dict) and depth < MAX_DEPTH:
         for key, inner in value.items():
             flatten(f"{prefix}.{key}" if prefix else str(key), inner, out, depth + 1)
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         out[prefix] = str(value)
     elif isinstance(value, list):
         kept = [item if not isinstance(item, dict | list) else str(item) for item in value]

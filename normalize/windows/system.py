@@ -5,6 +5,7 @@ keywords.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from normalize.windows.record import WindowsEvent, text_of
@@ -76,18 +77,18 @@ def set_keywords(out: Event, value: Any) -> None:
     winlog.keywords gets what was sent, the mask as 0x-hexadecimal, and the reserved words.
     """
     sent = text_of(value)
-    if isinstance(sent, list):
-        out["winlog.keywords"] = sent
-        return
-    out["winlog.keywords"] = keywords = [sent]
+    out["winlog.keywords"] = sent if isinstance(sent, list) else list(_keywords(sent))
+
+
+@lru_cache(maxsize=1024)
+def _keywords(sent: str) -> tuple[str, ...]:
     try:
         mask = int(sent, 16) if sent[:2] == "0x" else int(sent)
     except ValueError:
-        return
+        return (sent,)
     mask &= 0xFFFFFFFFFFFFFFFF
-    if sent[:2] != "0x":
-        keywords.append(hex(mask))
-    keywords.extend(word for bit, word in KEYWORD_BITS if mask & bit)
+    names = tuple(word for bit, word in KEYWORD_BITS if mask & bit)
+    return (sent, *names) if sent[:2] == "0x" else (sent, hex(mask), *names)
 
 
 def set_outcome(out: Event) -> None:

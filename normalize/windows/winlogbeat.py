@@ -1,6 +1,7 @@
 """Winlogbeat and Elastic Agent: nested ``winlog`` in ECS, and the flat form before version 7."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from normalize.windows.record import WindowsEvent, flatten, text_of
@@ -95,25 +96,30 @@ def read(obj: Mapping[str, Any]) -> WindowsEvent:
         out["host.name"] = out.pop("host")
     out.pop("event.original", None)
     winlog = obj.get("winlog")
-    if isinstance(winlog, Mapping):
+    if isinstance(winlog, dict):
         _read_winlog(event, winlog)
     code = out.get("winlog.event_id", out.get("event.code", ""))
     identify(event, out.get("winlog.channel", ""), out.get("winlog.provider_name", ""), code)
     level = out.get("winlog.level")
     if level and "log.level" not in out:
         out["log.level"] = level
-    event.time = utc_ms(str(out.get("winlog.time_created", ""))) or utc_ms(
-        str(out.get("@timestamp", ""))
-    )
+    event.when = partial(_time, out.get("winlog.time_created"), out.get("@timestamp"))
     return event
+
+
+def _time(*candidates: Any) -> str:
+    for text in candidates:
+        if text is not None and (instant := utc_ms(str(text))):
+            return instant
+    return ""
 
 
 def _read_winlog(event: WindowsEvent, winlog: Mapping[str, Any]) -> None:
     out = event.out
     for key, value in winlog.items():
-        if key == "event_data" and isinstance(value, Mapping):
+        if key == "event_data" and isinstance(value, dict):
             _read_fields(value, event.data)
-        elif key == "user_data" and isinstance(value, Mapping):
+        elif key == "user_data" and isinstance(value, dict):
             _read_fields(value, event.user_data)
         elif key == "keywords":
             set_keywords(out, value)
@@ -130,7 +136,7 @@ def _read_fields(source: Mapping[str, Any], target: dict[str, Any]) -> None:
     for name, value in source.items():
         if type(value) is str:
             target[name] = value
-        elif isinstance(value, Mapping):
+        elif isinstance(value, dict):
             nested: Event = {}
             flatten(name, value, nested)
             target.update((inner, text_of(leaf)) for inner, leaf in nested.items())
@@ -145,11 +151,11 @@ def read_old(obj: Mapping[str, Any]) -> WindowsEvent:
     for key, value in obj.items():
         if value is None or key in ("event_id", "type") or key in OURS:
             continue
-        if key == "event_data" and isinstance(value, Mapping):
+        if key == "event_data" and isinstance(value, dict):
             _read_fields(value, event.data)
-        elif key == "user_data" and isinstance(value, Mapping):
+        elif key == "user_data" and isinstance(value, dict):
             _read_fields(value, event.user_data)
-        elif key == "user" and isinstance(value, Mapping):
+        elif key == "user" and isinstance(value, dict):
             flatten("winlog.user", value, out)
         elif key == "keywords":
             set_keywords(out, value)
@@ -163,7 +169,7 @@ def read_old(obj: Mapping[str, Any]) -> WindowsEvent:
             field = "host.name" if key == "host" and isinstance(value, str) else OLD_OBJECTS[key]
             flatten(field, value, out)
         elif key == "@timestamp":
-            event.time = utc_ms(str(value))
+            event.when = partial(_time, value)
         else:
             flatten("winlog.shipper." + key, value, out)
     identify(

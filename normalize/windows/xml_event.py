@@ -7,6 +7,7 @@ ElementTree. A document type is refused, so there are no entities to expand.
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from xml.etree import ElementTree
 
 from normalize.windows.record import EventData, WindowsEvent
@@ -230,7 +231,7 @@ def _take_system(event: WindowsEvent, tag: str, attributes: dict[str, str], text
     if tag == "TimeCreated":
         created = attributes.get("SystemTime", "")
         out["winlog.time_created"] = created
-        event.time = utc_ms(created)
+        event.when = partial(utc_ms, created)
     elif tag == "EventRecordID":
         out["winlog.record_id"] = text
     elif tag == "Computer":
