@@ -22,6 +22,12 @@ from typing import Any, NamedTuple, Protocol
 
 from samlog.event import Event
 
+PLATFORM_UNIT = "samlog"
+"""Namespace of what belongs to no unit: dead letters whose unit is unknown or not configured.
+
+Every store takes it beside the configured units; only the platform's operators search it.
+"""
+
 
 class Document(NamedTuple):
     """One thing to store. ``source`` is a flat event; ``stream`` the data stream's name."""

@@ -10,13 +10,24 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 from urllib.parse import quote
 
 from samlog.clock import Clock
+from samlog.config import ElasticsearchStoreConfig
 from samlog.errors import ConfigError, SamlogError, Unavailable
 from samlog.store import elastic_search
-from samlog.store.base import Bucket, Document, Outcome, Page, Query, StoreHealth, WriteResult
+from samlog.store.base import (
+    PLATFORM_UNIT,
+    Bucket,
+    Document,
+    Outcome,
+    Page,
+    Query,
+    StoreHealth,
+    WriteResult,
+)
 from samlog.store.elastic_bulk import (
     Line,
     Patience,
@@ -28,7 +39,14 @@ from samlog.store.elastic_bulk import (
 )
 from samlog.store.elastic_client import Missing, Server
 from samlog.store.elastic_setup import health, set_up
-from samlog.store.elastic_streams import STREAM, Backing, History, backing_indices, pattern
+from samlog.store.elastic_streams import (
+    STREAM,
+    Backing,
+    History,
+    backing_indices,
+    pattern,
+    stream_of,
+)
 
 MAX_ID_BYTES = 512
 """Elasticsearch's limit of ``_id``."""
@@ -81,7 +99,7 @@ class ElasticsearchStore:
             ca=ca,
             connections=connections,
         )
-        self._units = tuple(units)
+        self._units = _with_platform(units)
         self._clock = clock
         self._keep_days = retention.days if retention else 0
         self._connections = connections
@@ -89,12 +107,38 @@ class ElasticsearchStore:
         self._history = History(self._server, self._units, clock)
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="elasticsearch")
 
+    @classmethod
+    def from_config(
+        cls,
+        config: ElasticsearchStoreConfig,
+        *,
+        units: Sequence[str],
+        clock: Clock,
+        retention: timedelta | None = None,
+    ) -> Self:
+        """Opens the configured store; secrets are read from their files.
+
+        Raises `ConfigError` for a file that cannot be read.
+        """
+        return cls(
+            config.urls,
+            units=units,
+            clock=clock,
+            api_key=_secret(config.api_key_file, "store.api_key_file"),
+            user=config.username or "",
+            password=_secret(config.password_file, "store.password_file"),
+            ca=str(config.ca_file or ""),
+            retention=retention,
+            connections=config.connections,
+        )
+
     def setup(self, units: Sequence[str], *, dry_run: bool = False) -> Sequence[str]:
         """Creates or updates the units' index templates and rolls streams over to a new mapping.
 
         Idempotent. Returns a line for each thing that was, or with ``dry_run`` would be, done.
         """
-        done = set_up(self._server, units, keep_days=self._keep_days, dry_run=dry_run)
+        wanted = _with_platform(units)
+        done = set_up(self._server, wanted, keep_days=self._keep_days, dry_run=dry_run)
         self._history.forget()
         return done
 
@@ -154,7 +198,7 @@ class ElasticsearchStore:
         if maybe_seen:
             self._refresh(wanted)
         return frozenset(
-            (elastic_search.stream_of(hit["_index"]), hit["_id"])
+            (stream_of(hit["_index"]), hit["_id"])
             for hit in elastic_search.find_ids(self._server, wanted)
         )
 
@@ -290,6 +334,19 @@ class ElasticsearchStore:
         self._server.close()
 
 
+def _with_platform(units: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*units, PLATFORM_UNIT)))
+
+
+def _secret(file: Path | None, key: str) -> str:
+    if file is None:
+        return ""
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ConfigError(f"{key}: {file} cannot be read: {problem}") from problem
+
+
 def _joined(futures: Sequence[Future[dict[int, WriteResult]]]) -> dict[int, WriteResult]:
     """Returns all parts' answers; a wrong configuration is told before a busy server."""
     problems = [problem for f in futures if isinstance(problem := f.exception(), SamlogError)]
@@ -302,7 +359,7 @@ def _joined(futures: Sequence[Future[dict[int, WriteResult]]]) -> dict[int, Writ
 
 
 def _is_in(hit: dict[str, Any], stream: str) -> bool:
-    return elastic_search.stream_of(hit["_index"]) == stream
+    return stream_of(hit["_index"]) == stream
 
 
 def _writer(here: dict[str, Any] | None) -> Callable[[int, Document], Line]:

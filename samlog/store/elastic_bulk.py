@@ -12,7 +12,7 @@ from samlog.errors import ConfigError, Unavailable
 from samlog.store.base import Document, Outcome, WriteResult
 from samlog.store.elastic_client import Busy, Server, reason_of
 from samlog.store.elastic_mapping import DOCUMENT_ID
-from samlog.store.fields import tag_truncated
+from samlog.store.fields import IGNORE_ABOVE, tag_truncated
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """Bytes of one bulk request; a server takes at most 100 MB (``http.max_content_length``)."""
@@ -70,8 +70,10 @@ def delete_line(place: int, at: dict[str, Any]) -> Line:
 
 
 def _source(document: Document) -> bytes:
-    tag_truncated(document.source)
     body = orjson.dumps(document.source)
+    # Most events are shorter as a whole than the longest value that can be searched.
+    if len(body) > IGNORE_ABOVE and tag_truncated(document.source):
+        body = orjson.dumps(document.source)
     if body == b"{}":
         return b"{}\n"
     return body[:-1] + _ID_KEY + orjson.dumps(document.id) + b"}\n"

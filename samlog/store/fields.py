@@ -103,6 +103,8 @@ _KIND_OF_ECS_TYPE = {
 
 _OTHERS = {
     UNKNOWN_JSON: Kind.FLATTENED,
+    # A whole soc-alert/1 beside the fields made from it.
+    "samlog.alert.envelope": Kind.FLATTENED,
     # samlog.invalid.host and samlog.invalid.host.name may both be there.
     "samlog.invalid": Kind.FLATTENED,
     # The bytes as they came are evidence; their words are in the fields made from them.

@@ -1,0 +1,164 @@
+"""The stage ``store``: events, alert revisions and dead letters into the event store.
+
+What may have been delivered before is written with a look-up (``maybe_seen``). A record that was
+appended to the bus before this process started, or before it last had to step back or lost a
+partition, may have been written by whoever read it then; one appended later cannot. So the
+append time alone decides, and no position has to be remembered.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from samlog.bus.base import Message, Record, TopicPartition
+from samlog.clock import Clock, iso_ms
+from samlog.errors import BadEvent, ConfigError
+from samlog.event import ALERTS, DLQ, EVENTS, FORMAT_VERSION, H_VERSION
+from samlog.step import Rejection
+from samlog.store.base import (
+    PLATFORM_UNIT,
+    Document,
+    EventStore,
+    Outcome,
+    WriteResult,
+)
+from samlog.store.step_documents import (
+    alert_document,
+    event_document,
+    minimal_rejected,
+    rejected_document,
+)
+
+REFUSED = "store_refused"
+H_REPLACE = "replace"
+"""Header of an event that is to be written over the one with its id (replay after a fix)."""
+
+CLOCK_MARGIN_S = 5.0
+"""How far the broker's clock may be ahead of ours."""
+
+_DOCUMENT_OF: Mapping[str, Callable[[Message], Document]] = {
+    EVENTS: event_document,
+    ALERTS: alert_document,
+    DLQ: rejected_document,
+}
+
+
+class _Waiting(NamedTuple):
+    message: Message
+    document: Document
+
+
+class StoreStep:
+    """Implements `samlog.step.Step` over any `EventStore`.
+
+    Args:
+        store: The store; closed with the step.
+        clock: Time of ``event.ingested``.
+        units: With units named, the store is set up for them before the first batch is written,
+            so that a store which is down at the start is waited for like any other time.
+    """
+
+    name = "store"
+
+    def __init__(self, store: EventStore, clock: Clock, units: Sequence[str] = ()) -> None:
+        self._store = store
+        self._clock = clock
+        self._set_up = tuple(units)
+        self._waiting: list[_Waiting] = []
+        self._boundary_ms = self._now_ms()
+        self._outcomes: Counter[Outcome] = Counter()
+
+    def process(self, message: Message) -> Iterable[Record]:
+        """Takes one event, alert revision or dead letter; nothing is written before `settle`.
+
+        Raises `BadEvent` for what is none, and `ConfigError` for a format of the future.
+        """
+        version = message.headers.get(H_VERSION, FORMAT_VERSION)
+        if version.split(b".")[0] != FORMAT_VERSION:
+            raise ConfigError(
+                f"{message.topic} holds records of format {version.decode('utf-8', 'replace')}, "
+                f"this samlog reads {FORMAT_VERSION.decode()}; upgrade the store stage first"
+            )
+        made = _DOCUMENT_OF.get(message.topic)
+        if made is None:
+            raise BadEvent("wrong_topic", f"the store does not read {message.topic}")
+        self._waiting.append(_Waiting(message, made(message)))
+        return ()
+
+    def settle(self) -> Iterable[Rejection]:
+        """Writes the batch; returns what the store refused.
+
+        A refused dead letter is no rejection, which would come back for ever: it is written again
+        without its content.
+        """
+        if self._set_up:
+            self._store.setup(self._set_up)
+            self._set_up = ()
+        ingested = iso_ms(self._clock.now())
+        for waiting in self._waiting:
+            waiting.document.source["event.ingested"] = ingested
+        rejections: list[Rejection] = []
+        poor: list[_Waiting] = []
+        for waiting, result in zip(self._waiting, self._write(), strict=True):
+            if result.outcome is not Outcome.REFUSED:
+                self._outcomes[result.outcome] += 1
+            elif waiting.message.topic == DLQ:
+                poor.append(waiting)
+            else:
+                self._outcomes[result.outcome] += 1
+                rejections.append(Rejection(waiting.message, REFUSED, result.reason))
+        self._write_without_content(poor)
+        self._waiting.clear()
+        return rejections
+
+    def _write(self) -> Sequence[WriteResult]:
+        results: dict[int, WriteResult] = {}
+        over = [n for n, w in enumerate(self._waiting) if H_REPLACE in w.message.headers]
+        new = [n for n, w in enumerate(self._waiting) if H_REPLACE not in w.message.headers]
+        if new:
+            maybe_seen = any(self._waiting[n].message.appended_ms <= self._boundary_ms for n in new)
+            documents = [self._waiting[n].document for n in new]
+            results |= zip(new, self._store.write(documents, maybe_seen=maybe_seen), strict=True)
+        if over:
+            documents = [self._waiting[n].document for n in over]
+            results |= zip(over, self._store.replace(documents), strict=True)
+        return [results[n] for n in range(len(self._waiting))]
+
+    def _write_without_content(self, poor: Sequence[_Waiting]) -> None:
+        for unit in ("", PLATFORM_UNIT):
+            if not poor:
+                return
+            documents = [minimal_rejected(w.message, unit=unit) for w in poor]
+            results = self._store.write(documents, maybe_seen=True)
+            self._outcomes.update(r.outcome for r in results if r.outcome is not Outcome.REFUSED)
+            poor = [
+                waiting
+                for waiting, result in zip(poor, results, strict=True)
+                if result.outcome is Outcome.REFUSED
+            ]
+        self._outcomes[Outcome.REFUSED] += len(poor)
+
+    def tick(self, now: datetime) -> Iterable[Record]:
+        return ()
+
+    def flush(self) -> Iterable[Record]:
+        return ()
+
+    def held(self) -> Mapping[TopicPartition, int]:
+        return {}
+
+    def reset(self) -> None:
+        """Forgets the batch; everything on the bus by now may be a repeat."""
+        self._waiting.clear()
+        self._boundary_ms = self._now_ms()
+
+    def _now_ms(self) -> int:
+        return int((self._clock.now().timestamp() + CLOCK_MARGIN_S) * 1000)
+
+    def figures(self) -> Mapping[str, float]:
+        """Returns documents created, existing before and refused since the start."""
+        return {outcome.value: float(self._outcomes[outcome]) for outcome in Outcome}
+
+    def close(self) -> None:
+        self._store.close()
