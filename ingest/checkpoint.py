@@ -113,7 +113,7 @@ class Checkpoints:
             ' "end", closed, id FROM file WHERE scope = ? ORDER BY id',
             (scope,),
         )
-        return [FilePosition(*row[:10], bool(row[10]), row[11]) for row in rows]
+        return [FilePosition(*row) for row in rows]
 
     def save_file(self, scope: str, file: FilePosition) -> int:
         """Writes one position; returns its id, which the caller notes once it is durable."""

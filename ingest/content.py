@@ -157,7 +157,8 @@ def open_content(path: Path) -> Plain | Gzip:
 
     Raises `OSError`.
     """
-    file = open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)), "rb")
+    # Without blocking: between a look and this a named pipe may have taken the file's place.
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
     return Gzip(file) if os.pread(file.fileno(), 2, 0) == _GZIP else Plain(file)
 
 

@@ -90,7 +90,8 @@ def _parse(chunk: bytes) -> Iterator[str]:
                 io.BytesIO(_HEADER + chunk), number_of_threads=1, indent=False, skip_errors=True
             )
             for record in parser.records():
-                yield record["data"]
+                if record:
+                    yield record["data"]
         except (RuntimeError, OSError, ValueError):
             return
 
