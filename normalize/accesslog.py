@@ -52,7 +52,8 @@ def read_access(line: str) -> Access | None:
     tail = _REFERRER_AGENT.match(line, request.end())
     referrer, agent = tail.groups() if tail else (None, None)
     rest = line[tail.end() if tail else request.end() :].strip()
-    return Access(server, clients, user, time[1], *request.groups(), referrer, agent, rest)
+    text, status, size = request.groups()
+    return Access(server, clients, user, time[1], text, status, size, referrer, agent, rest)
 
 
 def looks_like_access(line: str) -> bool:

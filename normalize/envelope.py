@@ -2,7 +2,8 @@
 
 Filebeat and Elastic Agent (``message`` beside ``agent``, ``log``, ``@metadata``), Vector
 (``message`` beside ``source_type``), Fluent Bit and Docker (``log``), journald (``MESSAGE``).
-Structured JSON that merely has a ``message`` is no envelope: a key that no agent writes tells.
+Structured JSON that merely has a ``message`` is no envelope: a key that no agent writes tells
+(names with a leading underscore are an agent's own business).
 """
 
 from collections.abc import Mapping
@@ -63,7 +64,7 @@ def unwrap(record: Mapping[str, Any], *, trusting: bool = False) -> Envelope | N
     """
     message = record.get("message")
     if isinstance(message, str) and message:
-        if record.keys() <= _BEATS_KEYS or trusting:
+        if trusting or all(key.startswith("_") for key in record.keys() - _BEATS_KEYS):
             return _beats(record, message)
         return None
     message = record.get("MESSAGE")

@@ -196,11 +196,12 @@ class Normalizer:
         """Parses; what the chosen parser calls bad is stored by a generic one, tagged."""
         parser = self._registry.choose(raw)
         try:
-            return {**raw.fields, **parser.parse(raw)}, parser
+            parsed = parser.parse(raw)
         except BadEvent as bad:
             raw.tags += ("unparsed_body", bad.reason)
-        parser = self._registry.generic(raw)
-        return {**raw.fields, **parser.parse(raw)}, parser
+            parser = self._registry.generic(raw)
+            parsed = parser.parse(raw)
+        return {**raw.fields, **parsed}, parser
 
 
 def _base(unit: str, defaults: Mapping[str, Any]) -> Event:

@@ -1,4 +1,4 @@
-"""What ``samlog parse`` does with one line: raw or in an envelope with an id, without any server."""
+"""What ``samlog parse`` does with one line, raw or in an envelope with an id; needs no server."""
 
 from collections.abc import Iterable
 from datetime import datetime

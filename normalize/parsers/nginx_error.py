@@ -19,7 +19,8 @@ LOGSOURCES = ({"product": "nginx"},)
 LOG_CLASSES = WEB_CLASSES
 
 _LINE = re.compile(
-    r"(\d{4})/(\d\d)/(\d\d) (\d\d:\d\d:\d\d) \[(\w{3,10})\] (\d{1,10})#(\d{1,10}): (?:\*(\d{1,19}) )?"
+    r"(\d{4})/(\d\d)/(\d\d) (\d\d:\d\d:\d\d) \[(\w{3,10})\]"
+    r" (\d{1,10})#(\d{1,10}): (?:\*(\d{1,19}) )?"
 )
 
 

@@ -1,7 +1,7 @@
 """PAM modules and account tools that log to auth.log: log-in sessions, users, groups, passwords.
 
-Reads lines of any program that a PAM module wrote (``pam_unix(gdm:session): ..``), of systemd-logind
-and login, and what useradd, groupadd, usermod, userdel, groupdel, passwd, chage and chfn of
+Reads lines of any program that a PAM module wrote (``pam_unix(gdm:session): ..``), of login and
+systemd-logind, and what useradd, groupadd, usermod, userdel, groupdel, passwd, chage and chfn of
 shadow-utils say. New and deleted accounts have ``event.category: iam``.
 """
 

@@ -1,0 +1,217 @@
+"""AWS CloudTrail records, one each or in a batch (``{"Records": [..]}``) as in its files in S3.
+
+Format: "CloudTrail record contents" of the user guide, versions 1.0 to 1.11. ECS fields say who
+(``user.*``), from where (``source.*``, ``user_agent.original``), what (``event.action``,
+``event.provider``) and with which outcome. AWS's own fields stay below ``aws.cloudtrail.`` under
+Elastic's names; request parameters, response elements, additional data and service details are
+there twice: leaf by leaf below ``aws.cloudtrail.flattened.<request_parameters|..>.<path>``, which
+rules read, and whole as JSON text in ``aws.cloudtrail.request_parameters`` and so on.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from normalize.address import is_ip
+from normalize.aws_actions import action
+from normalize.jsontext import capped
+from samlog.event import Event, RawEvent
+
+NAME = "aws_cloudtrail"
+VERSION = 1
+HINTS = frozenset({"cloudtrail", "aws.cloudtrail"})
+PROGRAMS: frozenset[str] = frozenset()
+LOGSOURCES = ({"product": "aws", "service": "cloudtrail"},)
+LOG_CLASSES = ("LC-23",)
+ORDER = 40
+
+MAX_LEAVES = 128
+"""Leaves of one object that become fields; the rest is in its JSON text only."""
+
+_COPIED = (
+    ("eventVersion", "aws.cloudtrail.event_version"),
+    ("eventType", "aws.cloudtrail.event_type"),
+    ("eventCategory", "aws.cloudtrail.event_category"),
+    ("managementEvent", "aws.cloudtrail.management_event"),
+    ("readOnly", "aws.cloudtrail.read_only"),
+    ("requestID", "aws.cloudtrail.request_id"),
+    ("apiVersion", "aws.cloudtrail.api_version"),
+    ("errorCode", "aws.cloudtrail.error_code"),
+    ("errorMessage", "aws.cloudtrail.error_message"),
+    ("recipientAccountId", "aws.cloudtrail.recipient_account_id"),
+    ("sharedEventID", "aws.cloudtrail.shared_event_id"),
+    ("vpcEndpointId", "aws.cloudtrail.vpc_endpoint_id"),
+    ("eventName", "event.action"),
+    ("eventSource", "event.provider"),
+    ("eventTime", "@timestamp"),
+    ("awsRegion", "cloud.region"),
+    ("userAgent", "user_agent.original"),
+)
+_IDENTITY = (
+    ("type", "aws.cloudtrail.user_identity.type"),
+    ("arn", "aws.cloudtrail.user_identity.arn"),
+    ("accessKeyId", "aws.cloudtrail.user_identity.access_key_id"),
+    ("invokedBy", "aws.cloudtrail.user_identity.invoked_by"),
+    ("identityProvider", "aws.cloudtrail.user_identity.identity_provider"),
+    ("accountId", "cloud.account.id"),
+    ("principalId", "user.id"),
+    ("userName", "user.name"),
+)
+_ISSUER = (
+    ("type", "type"),
+    ("principalId", "principal_id"),
+    ("arn", "arn"),
+    ("accountId", "account_id"),
+    ("userName", "user_name"),
+)
+_OBJECTS = (
+    ("requestParameters", "request_parameters"),
+    ("responseElements", "response_elements"),
+    ("additionalEventData", "additional_eventdata"),
+    ("serviceEventDetails", "service_event_details"),
+)
+_SESSION = "aws.cloudtrail.user_identity.session_context."
+
+
+def matches(raw: RawEvent) -> bool:
+    """A JSON object with CloudTrail's ``eventVersion``, ``eventSource`` and ``eventName``."""
+    record = raw.json
+    if record is None:
+        return False
+    return "eventSource" in record and "eventName" in record and "eventTime" in record
+
+
+def parse(raw: RawEvent) -> Event:
+    """Returns the event; never refuses an object."""
+    record = raw.json or {}
+    event: Event = {"event.dataset": "aws.cloudtrail", "cloud.provider": "aws"}
+    _copy(event, record, _COPIED)
+    name, source = str(record.get("eventName", "")), str(record.get("eventSource", ""))
+    event["event.category"], event["event.type"] = map(list, action(name, source))
+    if isinstance(record.get("eventID"), str):
+        event["samlog.origin"] = f"cloudtrail|{record['eventID']}"
+        event["aws.cloudtrail.event_id"] = record["eventID"]
+    address = record.get("sourceIPAddress")
+    if isinstance(address, str) and address:
+        event["source.address"] = address
+        if is_ip(address):
+            event["source.ip"] = address
+    _identity(event, record.get("userIdentity"))
+    for key, field in _OBJECTS:
+        _object(event, record.get(key), field)
+    _resources(event, record.get("resources"))
+    _tls(event, record.get("tlsDetails"))
+    _outcome(event, record)
+    _targets(event, record, source)
+    return event
+
+
+def _copy(event: Event, record: Mapping[str, Any], pairs: tuple[tuple[str, str], ...]) -> None:
+    for key, field in pairs:
+        value = record.get(key)
+        if value is not None and value != "" and not isinstance(value, (dict, list)):
+            event[field] = value
+
+
+def _identity(event: Event, identity: Any) -> None:
+    """Who called. An assumed role has no name of its own: the role's name stands for it."""
+    if not isinstance(identity, dict):
+        return
+    _copy(event, identity, _IDENTITY)
+    context = identity.get("sessionContext")
+    if not isinstance(context, dict):
+        return
+    attributes, issuer = context.get("attributes"), context.get("sessionIssuer")
+    if isinstance(attributes, dict):
+        pairs = (("mfaAuthenticated", "mfa_authenticated"), ("creationDate", "creation_date"))
+        _copy(event, attributes, tuple((key, _SESSION + field) for key, field in pairs))
+    if isinstance(issuer, dict):
+        prefix = _SESSION + "session_issuer."
+        _copy(event, issuer, tuple((key, prefix + field) for key, field in _ISSUER))
+        if isinstance(issuer.get("userName"), str) and "user.name" not in event:
+            event["user.name"] = issuer["userName"]
+
+
+def _object(event: Event, value: Any, field: str) -> None:
+    if value is None or value == "" or value == {}:
+        return
+    limited = capped(value)
+    if isinstance(limited, str):
+        event[f"aws.cloudtrail.{field}"] = limited
+        return
+    event[f"aws.cloudtrail.{field}"] = orjson.dumps(limited).decode()
+    if isinstance(limited, dict):
+        leaves: Event = {}
+        _leaves(leaves, f"aws.cloudtrail.flattened.{field}", limited)
+        event.update(leaves)
+
+
+def _leaves(out: Event, prefix: str, value: Any) -> None:
+    """Sets every leaf under its path; the leaves of objects in a list become one list."""
+    if len(out) >= MAX_LEAVES and prefix not in out:
+        return
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _leaves(out, f"{prefix}.{key}", item)
+    elif isinstance(value, list):
+        for item in value:
+            _leaves(out, prefix, item)
+    elif value is not None:
+        before = out.get(prefix)
+        if before is None:
+            out[prefix] = value
+        elif isinstance(before, list):
+            before.append(value)
+        else:
+            out[prefix] = [before, value]
+
+
+def _resources(event: Event, resources: Any) -> None:
+    if not isinstance(resources, list):
+        return
+    for key, field in (("ARN", "arn"), ("accountId", "account_id"), ("type", "type")):
+        values = [item[key] for item in resources[:MAX_LEAVES]
+                  if isinstance(item, dict) and isinstance(item.get(key), str)]  # fmt: skip
+        if values:
+            event[f"aws.cloudtrail.resources.{field}"] = values
+
+
+def _tls(event: Event, details: Any) -> None:
+    if not isinstance(details, dict):
+        return
+    version = details.get("tlsVersion")
+    if isinstance(version, str) and version.startswith("TLSv"):
+        event["tls.version"], event["tls.version_protocol"] = version[4:], "tls"
+    _copy(event, details, (("cipherSuite", "tls.cipher"),))
+    _copy(event, details, (("clientProvidedHostHeader", "tls.client.server_name"),))
+
+
+def _outcome(event: Event, record: Mapping[str, Any]) -> None:
+    """Failure where AWS names an error, or says so in the response of a log-in."""
+    response = record.get("responseElements")
+    login = response.get("ConsoleLogin") if isinstance(response, dict) else None
+    failed = bool(record.get("errorCode") or record.get("errorMessage")) or login == "Failure"
+    event["event.outcome"] = "failure" if failed else "success"
+
+
+def _targets(event: Event, record: Mapping[str, Any], source: str) -> None:
+    """The user and group that an IAM call is about."""
+    parameters = record.get("requestParameters")
+    if source != "iam.amazonaws.com" or not isinstance(parameters, dict):
+        return
+    _copy(
+        event,
+        parameters,
+        (
+            ("userName", "user.target.name"),
+            ("groupName", "group.name"),
+            ("newUserName", "user.changes.name"),
+        ),
+    )
+    response = record.get("responseElements")
+    if isinstance(response, dict):
+        for key, field in (("user", "user.target.id"), ("group", "group.id")):
+            made = response.get(key)
+            if isinstance(made, dict):
+                _copy(event, made, ((f"{key}Id", field),))
