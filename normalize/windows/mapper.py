@@ -1,16 +1,18 @@
 """One `WindowsEvent` to one flat ECS document: dispatch by provider and event id."""
 
 from functools import lru_cache
+from itertools import islice
 
-from normalize.windows import powershell, security, sysmon
+from normalize.windows import channels, powershell, security, sysmon
 from normalize.windows.plan import Plan, compile_plan
-from normalize.windows.record import EventData, Names, WindowsEvent
+from normalize.windows.record import MAX_FIELDS, EventData, Names, WindowsEvent
 from normalize.windows.system import set_outcome
 from normalize.windows.times import stamp, utc_ms
 from samlog.event import Event, RawEvent
 
 SYSMON = "microsoft-windows-sysmon"
 FAMILIES: dict[str, dict[str, Plan]] = {
+    **channels.FAMILIES,
     SYSMON: sysmon.PLANS,
     "microsoft-windows-sysmon/operational": sysmon.PLANS,
     "microsoft-windows-security-auditing": security.PLANS,
@@ -59,6 +61,9 @@ def to_ecs(event: WindowsEvent, raw: RawEvent) -> Event:
         _add_user_data(event)
     if " " in "".join(data):
         _add_plain_names(data)
+    if len(data) > MAX_FIELDS:
+        raw.tags.append("fields_cut")
+        data = event.data = dict(islice(data.items(), MAX_FIELDS))
     for name, value in data.items():
         out[EVENT_DATA[name]] = value
     dataset, plan, is_sysmon = route(event.channel, event.provider, event.code)
@@ -89,7 +94,7 @@ def _instant(event: WindowsEvent, raw: RawEvent, is_sysmon: bool) -> str:
 
 
 def _add_user_data(event: WindowsEvent) -> None:
-    for name, value in event.user_data.items():
+    for name, value in islice(event.user_data.items(), MAX_FIELDS):
         event.out[USER_DATA[name]] = value
         if name != "xml_name":
             event.data.setdefault(name, value)

@@ -1,18 +1,14 @@
 """Network fields of Windows events: domain parts, DNS answers, Community ID."""
 
-import base64
 from functools import lru_cache
-from hashlib import sha1
-from ipaddress import ip_address
-from struct import pack
 
 from publicsuffixlist import PublicSuffixList
 
+from normalize.community import community_id
 from normalize.windows.values import ip
 from samlog.event import Event
 
 TRANSPORTS = {"1": "icmp", "2": "igmp", "6": "tcp", "17": "udp", "58": "ipv6-icmp", "132": "sctp"}
-TRANSPORT_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
 DNS_TYPES = {
     "1": "A",
     "2": "NS",
@@ -115,19 +111,13 @@ def dns_answers(out: Event, results: str) -> None:
     out["related.hosts"] = [question, *names] if question else names
 
 
-def community_id(out: Event) -> None:
-    """Writes network.community_id, version 1 with seed 0, where both ends are known.
-
-    Source: the Community ID specification (corelight/community-id-spec).
-    """
-    number = TRANSPORT_NUMBERS.get(str(out.get("network.transport")))
-    ends = [(out.get(f"{end}.ip"), out.get(f"{end}.port")) for end in ("source", "destination")]
-    if number is None or any(address is None or door is None for address, door in ends):
+def set_community_id(out: Event) -> None:
+    """Writes network.community_id where both ends of a connection are known."""
+    flow = [
+        out.get(f"{end}.{part}") for part in ("ip", "port") for end in ("source", "destination")
+    ]
+    if None in flow:
         return
-    packed = [(ip_address(str(address)).packed, int(str(door))) for address, door in ends]
-    first, second = sorted(packed)
-    digest = sha1(
-        pack("!H", 0) + first[0] + second[0] + pack("!BBHH", number, 0, first[1], second[1]),
-        usedforsecurity=False,
-    )
-    out["network.community_id"] = "1:" + base64.b64encode(digest.digest()).decode("ascii")
+    found = community_id(*flow, str(out.get("network.transport")))
+    if found:
+        out["network.community_id"] = found

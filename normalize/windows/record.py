@@ -12,6 +12,8 @@ EventData = dict[str, Text]
 
 MAX_DEPTH = 16
 MAX_NAMES = 8192
+MAX_FIELDS = 1000
+"""Fields that one event may have; the rest stands in event.original only, and a tag says so."""
 
 
 @dataclass(slots=True)
@@ -47,6 +49,14 @@ def text_of(value: Any) -> Text:
     return str(value)
 
 
+def safe_name(name: str) -> str:
+    """Returns a field name that a store takes: no empty part between its dots, at most 256 long."""
+    name = name[:256]
+    if not name.strip() or name[0] == "." or name[-1] == "." or ".." in name:
+        return name.replace(".", "_").strip() or "_"
+    return name
+
+
 class Names(dict[str, str]):
     """Full names by short ones, made once: names repeat in every event. Bounded."""
 
@@ -57,7 +67,7 @@ class Names(dict[str, str]):
         self.prefix = prefix
 
     def __missing__(self, name: str) -> str:
-        full = self.prefix + name
+        full = self.prefix + safe_name(name)
         if len(self) < MAX_NAMES:
             self[name] = full
         return full
@@ -68,9 +78,10 @@ def flatten(prefix: str, value: Any, out: Event, depth: int = 0) -> None:
 
     Lists of scalars stay lists. What lies deeper than `MAX_DEPTH` is kept as one string.
     """
-    if isinstance(value, dict) and depth < MAX_DEPTH:
+    if isinstance(value, dict) and depth < MAX_DEPTH and len(out) <= MAX_FIELDS:
         for key, inner in value.items():
-            flatten(f"{prefix}.{key}" if prefix else str(key), inner, out, depth + 1)
+            name = safe_name(key)
+            flatten(f"{prefix}.{name}" if prefix else name, inner, out, depth + 1)
     elif isinstance(value, dict):
         out[prefix] = str(value)
     elif isinstance(value, list):

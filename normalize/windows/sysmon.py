@@ -4,7 +4,7 @@ Fields of each event: ``Sysmon64.exe -s`` (the provider's schema). Categories fo
 with Elastic's dataset ``windows.sysmon_operational``.
 """
 
-from normalize.windows.network import community_id, dns_answers, dns_question
+from normalize.windows.network import dns_answers, dns_question, set_community_id
 from normalize.windows.plan import NOTHING, Plan, Rule, compile_plan
 from normalize.windows.record import EventData
 from normalize.windows.values import (
@@ -119,13 +119,15 @@ def set_connection(out: Event, data: EventData) -> None:
     initiated = boolean(str(data.get("Initiated", "")))
     if initiated is not None:
         out["network.direction"] = "egress" if initiated else "ingress"
-    name = data.get("DestinationPortName" if initiated is not False else "SourcePortName")
-    if isinstance(name, str) and name not in NOTHING:
-        out["network.protocol"] = name
+    names = [data.get("DestinationPortName"), data.get("SourcePortName")]
+    for name in names if initiated is not False else names[::-1]:
+        if isinstance(name, str) and name not in NOTHING:
+            out["network.protocol"] = name
+            break
     v6 = boolean(str(data.get("SourceIsIpv6", "")))
     if v6 is not None:
         out["network.type"] = "ipv6" if v6 else "ipv4"
-    community_id(out)
+    set_community_id(out)
 
 
 DNS_STATUS = {

@@ -32,6 +32,7 @@ DENIED = ("connection", "denied")
 Meaning = tuple[tuple[str, ...], tuple[str, ...], str]
 
 MEANINGS: dict[str, Meaning] = {
+    "104": (IAM, ADMIN, "event-log-cleared"),
     "1100": (PROCESS, END, "logging-service-shutdown"),
     "1102": (IAM, ADMIN, "audit-log-cleared"),
     "1104": (IAM, ADMIN, "logging-full"),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from normalize.windows.record import WindowsEvent, flatten, text_of
+from normalize.windows.record import WindowsEvent, flatten, safe_name, text_of
 from normalize.windows.system import identify, set_keywords, set_level
 from normalize.windows.times import utc_ms
 from samlog.event import Event
@@ -55,6 +55,8 @@ ECS_ROOTS = frozenset(
         "vulnerability",
     ]
 )
+PLAIN = frozenset(("@timestamp", "message", "tags", "labels"))
+"""Top-level fields of ECS that are no objects; another one that is none goes to winlog.shipper."""
 OURS = frozenset(("ecs", "samlog", "data_stream"))
 """Written by normalise itself, whatever a shipper says."""
 
@@ -85,15 +87,17 @@ def read(obj: Mapping[str, Any]) -> WindowsEvent:
         root = key.partition(".")[0]
         if root == "winlog":
             continue
-        if root in ECS_ROOTS:
-            if type(value) is str:
-                out[key] = value
-            else:
-                flatten(key, value, out)
-        elif root not in OURS:
-            flatten("winlog.shipper." + key, value, out)
-    if isinstance(obj.get("host"), str):
-        out["host.name"] = out.pop("host")
+        if root not in ECS_ROOTS:
+            if root not in OURS:
+                flatten("winlog.shipper." + safe_name(key), value, out)
+        elif type(value) is str and (key in PLAIN or "." in key):
+            out[key] = value
+        elif key == "host" and isinstance(value, str):
+            out["host.name"] = value
+        elif isinstance(value, dict) or key in PLAIN:
+            flatten(key, value, out)
+        else:
+            flatten("winlog.shipper." + safe_name(key), value, out)
     out.pop("event.original", None)
     winlog = obj.get("winlog")
     if isinstance(winlog, dict):
@@ -124,9 +128,9 @@ def _read_winlog(event: WindowsEvent, winlog: Mapping[str, Any]) -> None:
         elif key == "keywords":
             set_keywords(out, value)
         elif type(value) is str:
-            out["winlog." + key] = value
+            out["winlog." + safe_name(key)] = value
         else:
-            flatten("winlog." + key, value, out)
+            flatten("winlog." + safe_name(key), value, out)
     for name in ("winlog.record_id", "winlog.event_id"):
         if name in out:
             out[name] = str(out[name])
@@ -171,7 +175,7 @@ def read_old(obj: Mapping[str, Any]) -> WindowsEvent:
         elif key == "@timestamp":
             event.when = partial(_time, value)
         else:
-            flatten("winlog.shipper." + key, value, out)
+            flatten("winlog.shipper." + safe_name(key), value, out)
     identify(
         event,
         out.get("winlog.channel", ""),
