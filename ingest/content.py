@@ -142,8 +142,8 @@ class Gzip:
             here = data[: position - passed]
             self._ahead = data[len(here) :]
             passed += len(here)
-            window = (window + here)[-WINDOW:]
-        return window[-length:] if length else b""
+            window = (window + here)[-length:] if length else b""
+        return window
 
     def stat(self) -> os.stat_result:
         return os.fstat(self._file.fileno())

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from evtx import PyEvtxParser
 
 from ingest.cut import cut
-from ingest.split import WINDOW, Piece
+from ingest.split import Piece
 
 MAGIC = b"ElfFile\0"
 HEADER = 4096
@@ -41,12 +41,17 @@ _HEADER = _file_header()
 
 
 class EvtxSplitter:
-    """Gives the records of the chunks that are complete. ``lost`` counts what can't be read."""
+    """Gives the records of the chunks that are complete. ``lost`` counts what can't be read,
+    ``truncated`` tells that the file ends within a chunk.
+
+    `before` is the whole last chunk: many logs begin with the same header and end with zeros.
+    """
 
     def __init__(self, limit: int, position: int = 0, before: bytes = b"") -> None:
         self.position = position
         self.before = self.seen = before
         self.lost = 0
+        self.truncated = False
         self._limit = limit
         self._held = bytearray()
 
@@ -59,10 +64,11 @@ class EvtxSplitter:
             if self.position:
                 pieces += self._records(part)
             self.position += size
-            self.before = self.seen = part[-WINDOW:]
+            self.before = self.seen = part
         return pieces
 
     def finish(self) -> list[Piece]:
+        self.truncated = bool(self._held) or not self.position
         if not self.position or not self._held:
             return []
         return list(self._records(bytes(self._held).ljust(CHUNK, b"\0")))

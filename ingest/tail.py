@@ -98,6 +98,8 @@ class Tail:
     @property
     def problem(self) -> str:
         """What is wrong with the file, "" if nothing is."""
+        if isinstance(self._splitter, EvtxSplitter) and self._splitter.truncated:
+            return "truncated EVTX"
         return "damaged EVTX" if self.lost else self._content.problem
 
     def was_rewritten(self) -> bool:

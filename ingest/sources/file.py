@@ -288,7 +288,8 @@ class FileSource:
                 "events_dropped_total", tail.lost, stage="collect", reason="damaged_evtx"
             )
         log.warning(
-            kind,
+            "file_damaged",
+            problem=tail.problem,
             path=str(tail.path),
             events_lost=tail.lost,
             hint="what could be read was delivered; it is read on when the file changes",

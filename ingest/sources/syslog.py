@@ -10,9 +10,9 @@ sender's address goes along as the header ``peer``.
 
 *When samlog can't keep up* nothing more is received. Over TCP the sender then waits. Over UDP
 nobody can be made to wait: the kernel keeps what fits its buffer and drops the rest. That is the
-one loss, it is counted (``events_dropped_total``, reason ``udp_kernel``; Linux). Syslog has no answer either:
-what was received and not yet delivered is lost when the process is killed. Where that is too
-little, take an agent that posts to the source ``http`` or writes to Kafka.
+one loss, it is counted (``events_dropped_total``, reason ``udp_kernel``; Linux). Syslog has no
+answer either: what was received and not yet delivered is lost when the process is killed. Where
+that is too little, take an agent that posts to the source ``http`` or writes to Kafka.
 """
 
 import asyncio
