@@ -31,7 +31,7 @@ from samlog.bus.embedded_consumer import EmbeddedConsumer
 from samlog.bus.embedded_errors import disk_errors
 from samlog.bus.embedded_format import TopicPaths, check_name
 from samlog.bus.embedded_open import create_topic, open_topic
-from samlog.bus.embedded_positions import Positions, needed_from
+from samlog.bus.embedded_positions import Positions
 from samlog.bus.embedded_producer import EmbeddedProducer
 from samlog.bus.embedded_topic import TopicFile
 from samlog.clock import Clock
@@ -83,8 +83,10 @@ class EmbeddedBus:
         self._check_open()
         with disk_errors(self._folder, "creating the bus"):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for topic in topics:
-            create_topic(self._paths(topic))
+        missing = [paths for paths in map(self._paths, topics) if not paths.exist()]
+        passed = embedded_positions.passed(self._folder) if missing else {}
+        for paths in missing:
+            create_topic(paths, start=passed.get(paths.topic, 0))
 
     def topics(self) -> frozenset[str]:
         """Returns the names of all existing topics."""
@@ -167,7 +169,7 @@ class EmbeddedBus:
         """
         self._check_open()
         with disk_errors(self._folder, "reading positions"):
-            needed = needed_from(self._folder)
+            needed = embedded_positions.needed_from(self._folder)
         deleted = {}
         for topic in sorted(self.topics()):
             with closing(open_topic(self._paths(topic))) as file:

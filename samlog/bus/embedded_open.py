@@ -27,8 +27,12 @@ _BUSY_S = 30.0
 _WAL_BYTES = 16 * 1024 * 1024
 
 
-def create_topic(paths: TopicPaths) -> None:
-    """Creates the topic's file unless it exists; several processes may try at the same time."""
+def create_topic(paths: TopicPaths, *, start: int = 0) -> None:
+    """Creates the topic's file unless it exists; several processes may try at the same time.
+
+    The first record gets the offset ``start``: where a topic was deleted by hand, no offset that
+    some group has passed is given again.
+    """
     with disk_errors(paths.db, f"creating topic {paths.topic}"):
         if paths.exist():
             return  # before the lock: whoever has the topic open holds it
@@ -36,18 +40,19 @@ def create_topic(paths: TopicPaths) -> None:
         try:
             fcntl.flock(mark, fcntl.LOCK_EX)
             if not paths.exist():
-                _create_file(paths)
+                _create_file(paths, start)
         finally:
             os.close(mark)
 
 
-def _create_file(paths: TopicPaths) -> None:
+def _create_file(paths: TopicPaths, start: int) -> None:
     # Renamed into place when complete, so that no other process ever sees half a schema.
     new = paths.folder / f"{paths.topic}.new"
     new.unlink(missing_ok=True)
     connection = sqlite3.connect(new, timeout=_BUSY_S, isolation_level=None)
     try:
         connection.executescript(SCHEMA)
+        connection.execute("UPDATE bounds SET first = ?, next = ?", (start, start))
     finally:
         connection.close()
     new.replace(paths.db)

@@ -88,12 +88,21 @@ class Positions:
 
 def needed_from(folder: Path) -> dict[str, int]:
     """Returns per topic the oldest offset that some known group has not committed."""
-    needed: dict[str, int] = {}
+    return {topic: min(offsets) for topic, offsets in _all_known(folder).items()}
+
+
+def passed(folder: Path) -> dict[str, int]:
+    """Returns per topic the position of the group that has come farthest."""
+    return {topic: max(offsets) for topic, offsets in _all_known(folder).items()}
+
+
+def _all_known(folder: Path) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
     for path in sorted((folder / _FOLDER).glob("*.sqlite")):
         with closing(Positions.open(folder, path.stem)) as positions:
             for topic, offset in positions.known().items():
-                needed[topic] = min(offset, needed.get(topic, offset))
-    return needed
+                found.setdefault(topic, []).append(offset)
+    return found
 
 
 def committed(folder: Path, group: str) -> dict[str, int]:

@@ -35,7 +35,8 @@ from samlog.errors import BusError
 _log = structlog.get_logger()
 
 _DELETE_AT_ONCE = 1000
-_VACUUM_PAGES = 256
+_VACUUM_PAGES = 64
+_MIN_FREE_PAGES = 64
 
 _BOUNDS = "SELECT first, max(next, ifnull((SELECT max(offset) FROM records), -1) + 1) FROM bounds"
 _READ = (
@@ -113,7 +114,7 @@ class TopicFile:
     def _check_room(self, needed: int) -> None:
         if free_bytes(self.paths.folder) >= needed:
             return
-        (reusable,) = self._db.execute("PRAGMA freelist_count").fetchone()
+        _, reusable = self._pages()
         if reusable * PAGE_BYTES < needed:
             raise disk_full(self.paths.db, "appending")
 
@@ -199,19 +200,38 @@ class TopicFile:
         """
         deleted = 0
         with self._errors("deleting"):
-            while True:
-                with self._transaction():
-                    first, end = self._bounds()
-                    upto = min(offset, end, first + _DELETE_AT_ONCE)
-                    if upto <= first:
-                        return deleted
-                    deleted += self._db.execute(
-                        "DELETE FROM records WHERE offset < ?", (upto,)
-                    ).rowcount
-                    self._db.execute("DELETE FROM holes WHERE first + missing <= ?", (upto,))
-                    self._db.execute("UPDATE bounds SET first = ?, next = ?", (upto, end))
-                self._db.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
-                self._write_mark(upto, end)
+            while (count := self._delete_some(offset)) is not None:
+                deleted += count
+            self._give_back()
+        return deleted
+
+    def _delete_some(self, offset: int) -> int | None:
+        with self._transaction():
+            first, end = self._bounds()
+            upto = min(offset, end, first + _DELETE_AT_ONCE)
+            if upto <= first:
+                return None
+            count = self._db.execute("DELETE FROM records WHERE offset < ?", (upto,)).rowcount
+            self._db.execute("DELETE FROM holes WHERE first + missing <= ?", (upto,))
+            self._db.execute("UPDATE bounds SET first = ?, next = ?", (upto, end))
+        self._write_mark(upto, end)
+        return count
+
+    def _give_back(self) -> None:
+        # Free pages are taken by the next records. Only after a backlog, when they are more than
+        # half of the file, moving the rest together is worth its writes.
+        pages, free = self._pages()
+        while free > _MIN_FREE_PAGES and free > pages // 2:
+            # executescript, because execute stops after one page (it sees no result columns).
+            self._db.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+            before, (pages, free) = free, self._pages()
+            if free >= before:
+                return
+
+    def _pages(self) -> tuple[int, int]:
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+        return pages, free
 
     def first_after(self, ms: int) -> int:
         """Returns the offset of the oldest record appended at or after ``ms``; else the end."""
@@ -233,9 +253,8 @@ class TopicFile:
     def stored_bytes(self) -> int:
         """Returns the bytes that records take on disk now, without pages that are free again."""
         with self._errors("reading"):
-            (pages,) = self._db.execute("PRAGMA page_count").fetchone()
-            (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
-            return int((pages - free) * PAGE_BYTES)
+            pages, free = self._pages()
+            return (pages - free) * PAGE_BYTES
 
     def close(self) -> None:
         """Releases file and locks; safe to call twice."""
