@@ -1,0 +1,138 @@
+"""From rule files to what an engine runs: read, parsed, placed in the events, and compiled."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sigma.exceptions import SigmaError
+
+from detect.compile import Program, compile_rules
+from detect.condition import Node, Placeholders, condition_of, relocated, tests_of
+from detect.evaluate import text_predicate
+from detect.logsource import SAME, Fields, Source
+from detect.mappings import RAW_SOURCES, SOURCES
+from detect.rule import (
+    PARSE_FAULTS,
+    LoadReport,
+    ParsedRule,
+    Rule,
+    Unmapped,
+    parse_rules,
+    read_rules,
+    sigma_reason,
+)
+from detect.text import Slot
+from samlog.errors import RuleError
+
+
+class Variant(NamedTuple):
+    """A rule with its fields placed in the events of some sources.
+
+    ``rule`` is the index in ``report.loaded``, ``sources`` are indexes in `Built.sources`.
+    ``plain``: the rule's own field names, which exists once for every rule in raw mode.
+    """
+
+    rule: int
+    node: Node
+    sources: frozenset[int]
+    plain: bool
+
+
+class Built(NamedTuple):
+    """Everything that an engine needs; ``program`` holds one predicate a variant, in order."""
+
+    report: LoadReport
+    variants: tuple[Variant, ...]
+    program: Program
+    sources: tuple[Source, ...]
+
+
+class _NoField(Exception):
+    """A rule reads a field that the events of a source do not have."""
+
+
+def build(roots: Sequence[Path], *, mode: str, placeholders: Placeholders) -> Built:
+    """Returns the compiled rules at or below ``roots``; see `Engine.load`."""
+    report = LoadReport()
+    sources = SOURCES if mode == "ecs" else RAW_SOURCES
+    variants: list[Variant] = []
+    for parsed in parse_rules(read_rules(roots, report), report):
+        rule = parsed.rule
+        try:
+            node = checked_condition(parsed, placeholders)
+        except (RuleError, SigmaError, *PARSE_FAULTS) as error:
+            report.refused.append(_refusal(error, parsed))
+            continue
+        placed = _place(rule, node, sources, raw=mode == "raw")
+        if isinstance(placed, Unmapped):
+            report.unmapped.append(placed)
+            continue
+        variants.extend(variant._replace(rule=len(report.loaded)) for variant in placed)
+        report.loaded.append(rule)
+    program = compile_rules([variant.node for variant in variants])
+    return Built(report, tuple(variants), program, sources)
+
+
+def checked_condition(parsed: ParsedRule, placeholders: Placeholders) -> Node:
+    """Returns the rule's condition with its own field names. Raises for what cannot be evaluated.
+
+    `RuleError`: see `detect.condition.condition_of`, and ``regex_not_linear``.
+    """
+    node = condition_of(parsed.sigma, placeholders)
+    for test in tests_of(node):
+        if test.op == "re":
+            text_predicate(test.op, test.arg)
+    return node
+
+
+def _refusal(error: Exception, parsed: ParsedRule) -> RuleError:
+    reason = "invalid_rule"
+    if isinstance(error, RuleError):
+        reason = error.reason
+    elif isinstance(error, SigmaError):
+        reason = sigma_reason(error)
+    rule = parsed.rule
+    path = str(parsed.file)
+    return RuleError(str(error), reason=reason, path=path, line=rule.line, rule_id=rule.id)
+
+
+def _place(
+    rule: Rule, node: Node, sources: Sequence[Source], *, raw: bool
+) -> list[Variant] | Unmapped:
+    """Returns the rule once for every set of field places that its sources have."""
+    by_fields: dict[Fields, set[int]] = {SAME: set()} if raw else {}
+    for i, source in enumerate(sources):
+        if source.answers(rule.logsource):
+            by_fields.setdefault(source.fields, set()).add(i)
+    variants: list[Variant] = []
+    missing: set[str] = set()
+    for fields, numbers in by_fields.items():
+        try:
+            placed = relocated(node, _Places(fields, missing))
+        except _NoField:
+            continue
+        variants.append(Variant(0, placed, frozenset(numbers), fields is SAME))
+    if variants:
+        return variants
+    if missing:
+        return Unmapped(rule, "unmapped_field", ", ".join(sorted(missing)))
+    words = zip(("product", "category", "service"), rule.logsource, strict=True)
+    detail = ", ".join(f"{name} {value}" for name, value in words if value)
+    return Unmapped(rule, "unmapped_logsource", detail)
+
+
+class _Places(dict[str, Slot]):
+    """Names → slots of one `Fields`; notes the names that it has no place for."""
+
+    def __init__(self, fields: Fields, missing: set[str]) -> None:
+        super().__init__()
+        self._fields = fields
+        self._missing = missing
+
+    def __missing__(self, name: str) -> Slot:
+        slot = self._fields.slot(name)
+        if slot is None:
+            self._missing.add(name)
+            raise _NoField(name)
+        self[name] = slot
+        return slot

@@ -1,0 +1,248 @@
+"""The rules of a rule set, ready to be asked about events.
+
+`Engine.load` reads, checks, maps and compiles; `Engine.match` answers for one event. The same
+rules may be asked with the prefilter (candidates from `detect.index`) or without: both give the
+same matches, and the tests hold them against each other.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from detect.build import Built, build
+from detect.compile import Predicate, bind
+from detect.evaluate import matched_fields
+from detect.index import Group
+from detect.logsource import Router, conflicts
+from detect.necessary import clauses
+from detect.raw import declared
+from detect.rule import LoadReport, LogSource, Rule
+from detect.scan import ScannerFactory, aho_corasick
+from detect.text import View
+
+Mode = Literal["ecs", "raw"]
+
+MAX_GROUPS = 4_096
+
+RULE_FAULTS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What a predicate could raise for an event of an unforeseen shape; the rule is then set aside."""
+
+_NOT_SEARCHED = (
+    "@timestamp",
+    "data_stream.",
+    "ecs.",
+    "event.",
+    "agent.",
+    "labels.",
+    "log.",
+    "observer.",
+    "related.",
+    "samlog.",
+    "tags",
+)
+"""Beginnings of names in a normalised event whose values no sender wrote in its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One rule that fired; ``fields`` are the event's fields and values that made it fire."""
+
+    rule: Rule
+    fields: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counts since the engine was loaded."""
+
+    events: int = 0
+    candidates: int = 0
+    matches: int = 0
+    faults: dict[str, str] = field(default_factory=dict)
+    """Rule id → what it raised. Such a rule is not asked again."""
+
+
+class _Members:
+    """The variants that one kind of event is routed to, and their index."""
+
+    __slots__ = ("group", "numbers")
+
+    def __init__(self, numbers: tuple[int, ...], group: Group) -> None:
+        self.numbers = numbers
+        self.group = group
+
+
+class Engine:
+    """Compiled rules. One thread only; `match` keeps caches."""
+
+    def __init__(
+        self, built: Built, *, mode: Mode, new_scanner: ScannerFactory = aho_corasick
+    ) -> None:
+        self.mode: Mode = mode
+        self.report: LoadReport = built.report
+        self.rules: list[Rule] = built.report.loaded
+        self.stats = Stats()
+        self._built = built
+        self._new_scanner = new_scanner
+        self._predicates: list[Predicate | None] = list(bind(built.program))
+        self._needs = [clauses(variant.node) for variant in built.variants]
+        self._router = Router(built.sources)
+        self._searched: dict[str, bool] = {}
+        self._members: dict[tuple[int, ...], _Members] = {}
+        self._routes: dict[Any, _Members] = {}
+
+    @classmethod
+    def load(
+        cls,
+        paths: Sequence[str | Path],
+        *,
+        mode: Mode = "ecs",
+        cache_dir: str | Path | None = None,
+        placeholders: Mapping[str, Sequence[str]] | None = None,
+        new_scanner: ScannerFactory = aho_corasick,
+    ) -> "Engine":
+        """Returns an engine with every rule at or below ``paths`` that can be evaluated.
+
+        Nothing is raised for bad rules: `report` names each one with its reason. ``placeholders``
+        are the values of ``%name%`` in ``|expand``. ``cache_dir`` keeps what was compiled, by
+        content; a damaged cache is built anew.
+        """
+        built = build([Path(path) for path in paths], mode=mode, placeholders=placeholders or {})
+        return cls(built, mode=mode, new_scanner=new_scanner)
+
+    def prepare(self) -> None:
+        """Builds the index of every kind of event that the tables name, before the first event.
+
+        Otherwise each is built when its first event arrives, which takes up to some 50 ms.
+        """
+        for i in range(len(self._built.sources)):
+            self._members_of(self._numbers(frozenset((i,))))
+
+    def match(self, event: Mapping[str, Any], *, prefilter: bool = True) -> list[Match]:
+        """Returns the rules that fire on a flat event, in the order in which they were loaded.
+
+        ``event`` is a normalised event (mode ``ecs``) or what `detect.raw.flatten_raw` returns
+        (mode ``raw``); it is not changed. A rule that raises is set aside and noted in
+        ``stats.faults``; the others go on.
+        """
+        self.stats.events += 1
+        members = self._route(event)
+        if not members.numbers:
+            return []
+        view: View | None = None
+        if prefilter:
+
+            def haystack() -> str:
+                nonlocal view
+                view = view or View(event, self._is_searched)
+                return view.haystack()
+
+            mask = members.group.candidates(event, haystack)
+            if not mask:
+                return []
+            numbers = members.numbers
+            chosen: Sequence[int] = [numbers[bit] for bit in bits(mask)]
+        else:
+            chosen = members.numbers
+        return self._ask(chosen, view or View(event, self._is_searched))
+
+    def _ask(self, numbers: Sequence[int], view: View) -> list[Match]:
+        self.stats.candidates += len(numbers)
+        found: list[Match] = []
+        seen: set[str] = set()
+        low, raw = view.low, view.raw
+        for number in numbers:
+            predicate = self._predicates[number]
+            if predicate is None:
+                continue
+            variant = self._built.variants[number]
+            rule = self.rules[variant.rule]
+            try:
+                if predicate(low, raw, view) and rule.id not in seen:
+                    seen.add(rule.id)
+                    found.append(Match(rule, matched_fields(variant.node, view)))
+            except RULE_FAULTS as error:
+                self._predicates[number] = None
+                self.stats.faults[rule.id] = f"{type(error).__name__}: {error}"[:300]
+        self.stats.matches += len(found)
+        return found
+
+    def _route(self, event: Mapping[str, Any]) -> _Members:
+        sources = self._router.route(event)
+        key: Any = sources
+        own: LogSource = ("", "", "")
+        if self.mode == "raw":
+            own = declared(event)
+            key = (sources, own)
+        found = self._routes.get(key)
+        if found is None:
+            numbers = self._numbers(sources) if self.mode == "ecs" else self._raw(sources, own)
+            if len(self._routes) >= MAX_GROUPS:
+                self._routes.clear()
+            found = self._routes[key] = self._members_of(numbers)
+        return found
+
+    def _numbers(self, sources: frozenset[int]) -> tuple[int, ...]:
+        return tuple(
+            number
+            for number, variant in enumerate(self._built.variants)
+            if not sources.isdisjoint(variant.sources)
+        )
+
+    def _raw(self, sources: frozenset[int], own: LogSource) -> tuple[int, ...]:
+        """Returns the rules for a raw event: those of its channel, and none that conflicts.
+
+        An event that names its logsource is asked about every rule that does not conflict with
+        that name; where it is also of a known channel, the channel gives what it left open.
+        """
+        if own == ("", "", "") and sources:
+            return self._numbers(sources)
+        services = {self._built.sources[i].service for i in sources} - {""}
+        product = own[0] or ("windows" if sources else "")
+        service = own[2] or (services.pop() if len(services) == 1 else "")
+        return tuple(
+            number
+            for number, variant in enumerate(self._built.variants)
+            if variant.plain
+            and not conflicts(self.rules[variant.rule].logsource, (product, own[1], service))
+        )
+
+    def _members_of(self, numbers: tuple[int, ...]) -> _Members:
+        found = self._members.get(numbers)
+        if found is None:
+            if len(self._members) >= MAX_GROUPS:
+                self._members.clear()
+            group = Group([self._needs[number] for number in numbers], self._new_scanner)
+            found = self._members[numbers] = _Members(numbers, group)
+        return found
+
+    def _is_searched(self, key: str) -> bool:
+        """Tells whether keywords are looked for in the values of ``key``."""
+        if self.mode == "raw":
+            return True
+        found = self._searched.get(key)
+        if found is None:
+            found = not key.startswith(_NOT_SEARCHED)
+            if len(self._searched) >= 10_000:
+                self._searched.clear()
+            self._searched[key] = found
+        return found
+
+
+def bits(mask: int) -> list[int]:
+    """Returns the positions of the bits set in ``mask``, ascending."""
+    found: list[int] = []
+    while mask:
+        lowest = mask & -mask
+        found.append(lowest.bit_length() - 1)
+        mask ^= lowest
+    return found

@@ -1,0 +1,248 @@
+"""What each test means, and a condition evaluated node by node.
+
+The generated code (`detect.compile`) inlines the common string tests and calls `text_predicate`
+for the rest. `holds` is the same semantics without generation: it explains, and checks the
+generated code in tests.
+"""
+
+import operator
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from ipaddress import ip_network
+from typing import Any
+
+import re2
+
+from detect.condition import And, Node, Not, Or, Pattern, Test
+from detect.glob import matcher
+from detect.text import NOTHING, Many, Slot, Texts, View, address, fold, moment, number
+from samlog.errors import RuleError
+
+TextPredicate = Callable[[str], bool]
+
+FOLDED_OPS = frozenset({"eq", "contains", "starts", "ends", "glob"})
+
+_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_PARTS: Mapping[str, Callable[[datetime], int]] = {
+    "minute": lambda t: t.minute,
+    "hour": lambda t: t.hour,
+    "day": lambda t: t.day,
+    "week": lambda t: t.isocalendar().week,
+    "month": lambda t: t.month,
+    "year": lambda t: t.year,
+}
+
+
+def text_predicate(op: str, arg: Any) -> TextPredicate:
+    """Returns a function that tells whether one text (folded for `FOLDED_OPS`) satisfies a test.
+
+    Not for ``any``, ``null``, ``exists`` and ``ref``, which are not about one text. Raises
+    `RuleError` (``regex_not_linear``) for a regex that RE2 does not take.
+    """
+    return _FACTORIES[op.removeprefix("c") if op in _CASED else op](arg)
+
+
+_CASED = frozenset({"ceq", "ccontains", "cstarts", "cends", "cglob"})
+
+
+def _equals(arg: str) -> TextPredicate:
+    return lambda text: text == arg
+
+
+def _contains(arg: str) -> TextPredicate:
+    return lambda text: arg in text
+
+
+def _starts(arg: str) -> TextPredicate:
+    return lambda text: text.startswith(arg)
+
+
+def _ends(arg: str) -> TextPredicate:
+    return lambda text: text.endswith(arg)
+
+
+def _number(arg: float) -> TextPredicate:
+    return lambda text: number(text) == arg
+
+
+def _compare(arg: tuple[str, float]) -> TextPredicate:
+    compare, limit = _COMPARE[arg[0]], arg[1]
+
+    def test(text: str) -> bool:
+        value = number(text)
+        return value is not None and compare(value, limit)
+
+    return test
+
+
+def _network(arg: str) -> TextPredicate:
+    network = ip_network(arg)
+    version, low = network.version, int(network.network_address)
+    high = int(network.broadcast_address)
+
+    def test(text: str) -> bool:
+        found = address(text)
+        return found is not None and found.version == version and low <= int(found) <= high
+
+    return test
+
+
+def _time_part(arg: tuple[str, str, int]) -> TextPredicate:
+    part, compare, limit = _PARTS[arg[0]], _COMPARE[arg[1]], arg[2]
+
+    def test(text: str) -> bool:
+        found = moment(text)
+        return found is not None and compare(part(found), limit)
+
+    return test
+
+
+def _regex(arg: tuple[str, str]) -> TextPredicate:
+    """Returns the search for a regex, in linear time.
+
+    All 217 regexes of SigmaHQ are taken by RE2. Its classes (``\\d``, ``\\w``, ``\\b``) are ASCII
+    and ``$`` is the very end of the text.
+    """
+    source, flags = arg
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        search = re2.compile(f"(?{flags}){source}" if flags else source, options).search
+    except re2.error as error:
+        reason = error.args[0] if error.args else "refused"
+        reason = reason.decode(errors="replace") if isinstance(reason, bytes) else reason
+        raise RuleError(
+            f"the regex {source[:80]!r} cannot be matched in linear time ({reason}): "
+            "look-around and back-references are not available",
+            reason="regex_not_linear",
+        ) from error
+
+    def test(text: str) -> bool:
+        try:
+            return search(text) is not None
+        except UnicodeEncodeError:
+            return search(text.encode("utf-8", "replace").decode()) is not None
+
+    return test
+
+
+def _pattern(arg: Pattern) -> TextPredicate:
+    return matcher(arg)
+
+
+_FACTORIES: Mapping[str, Callable[[Any], TextPredicate]] = {
+    "eq": _equals,
+    "contains": _contains,
+    "starts": _starts,
+    "ends": _ends,
+    "glob": _pattern,
+    "num": _number,
+    "cmp": _compare,
+    "cidr": _network,
+    "part": _time_part,
+    "re": _regex,
+}
+
+
+def satisfied(value: Texts, predicate: TextPredicate) -> bool:
+    """Tells whether one text of ``value`` satisfies ``predicate``."""
+    return predicate(value) if value.__class__ is str else any(map(predicate, value.members))  # type: ignore[union-attr]
+
+
+def one_of(value: Texts, options: frozenset[str]) -> bool:
+    """Tells whether one text of ``value`` is among ``options``."""
+    return value in options if value.__class__ is str else not options.isdisjoint(value.members)  # type: ignore[union-attr]
+
+
+def words(view: View, lowered: bool) -> Texts:
+    """Returns all texts that keywords are looked for in."""
+    found = view.keywords()
+    return Many(tuple(map(fold, found)) if lowered else found)
+
+
+def refers(view: View, slot: Slot, arg: tuple[Slot, str]) -> bool:
+    """Tells whether a text of ``slot`` equals, starts with.. a text of the other field.
+
+    Either side missing or null is false. Case is ignored.
+    """
+    left, right = view.low[slot], view.low[arg[0]]
+    others = (right,) if isinstance(right, str) else right.members
+    factory = _FACTORIES[arg[1]]
+    return any(satisfied(left, factory(other)) for other in others)
+
+
+def test_holds(test: Test, view: View) -> bool:
+    """Tells whether one test holds."""
+    slot, op, arg = test
+    lowered = op in FOLDED_OPS
+    if slot is None:
+        if op == "any":
+            return bool(view.keywords())
+        return satisfied(words(view, lowered), text_predicate(op, arg))
+    if op == "any":
+        return view.low[slot] is not NOTHING
+    if op == "null":
+        return view.low[slot] is NOTHING
+    if op == "exists":
+        return view.exists(slot) is arg
+    if op == "ref":
+        return refers(view, slot, arg)
+    return satisfied((view.low if lowered else view.raw)[slot], text_predicate(op, arg))
+
+
+test_holds.__test__ = False  # type: ignore[attr-defined]  # pytest collects names on test_
+
+
+def holds(node: Node, view: View) -> bool:
+    """Tells whether the condition holds, evaluated as it is written."""
+    if isinstance(node, And):
+        return all(holds(part, view) for part in node.nodes)
+    if isinstance(node, Or):
+        return any(holds(part, view) for part in node.nodes)
+    if isinstance(node, Not):
+        return not holds(node.node, view)
+    return test_holds(node, view)
+
+
+def matched_fields(node: Node, view: View) -> dict[str, Any]:
+    """Returns the event's fields, with their values, that made a condition hold which holds.
+
+    Only fields of positive tests; a keyword's are listed under ``keywords`` as the words found.
+    """
+    found: dict[str, Any] = {}
+    _note(node, view, found)
+    return found
+
+
+def _note(node: Node, view: View, found: dict[str, Any]) -> None:
+    if isinstance(node, And | Or):
+        for part in node.nodes:
+            if isinstance(node, And) or holds(part, view):
+                _note(part, view, found)
+        return
+    if isinstance(node, Not) or not test_holds(node, view):
+        return
+    if node.slot is None:
+        found.setdefault("keywords", []).append(keyword_text(node))
+        return
+    slot = node.slot
+    for key in (slot,) if isinstance(slot, str) else slot:
+        value = view.event.get(key)
+        if value is not None:
+            found[key] = value
+            if isinstance(slot, tuple):
+                return
+
+
+def keyword_text(test: Test) -> str:
+    """Returns a keyword as an analyst reads it."""
+    if test.op.endswith("glob"):
+        pieces = ("".join("?" if part is None else part for part in p) for p in test.arg.pieces)
+        return "*".join(pieces)
+    return str(test.arg[0] if test.op == "re" else test.arg)

@@ -1,0 +1,18 @@
+"""Our tables from Sigma's logsources and fields to normalised events, one module a product.
+
+`SOURCES` are for normalised events, `RAW_SOURCES` for events as they were sent.
+"""
+
+from detect.logsource import Source
+from detect.mappings import aws, linux, network, web, windows, zeek
+
+SOURCES: tuple[Source, ...] = (
+    *windows.SOURCES,
+    *linux.SOURCES,
+    *web.SOURCES,
+    *aws.SOURCES,
+    *zeek.SOURCES,
+    *network.SOURCES,
+)
+
+RAW_SOURCES: tuple[Source, ...] = windows.RAW_SOURCES

@@ -1,0 +1,77 @@
+"""Linux: lines of syslog by program, authentication, auditd, and process events in ECS.
+
+Most rules are keywords over the line. ``auditd.log.*`` and the process fields are as Elastic's
+auditd integration names them; the records that belong together are joined before they come here.
+"""
+
+from detect.logsource import Fields, Source
+from detect.text import Slot
+
+AUTH = ("system.auth",)
+SYSLOG = ("system.auth", "system.syslog", "system.cron")
+AUDITD = ("auditd.log", "auditd_manager.auditd")
+PROCESS_DATASETS = (*AUDITD, "sysmon_linux.log", "endpoint.events.process")
+FILE_DATASETS = (*AUDITD, "sysmon_linux.log", "auditbeat.file_integrity", "fim.event")
+
+LINE = Fields({"USER": ("system.auth.sudo.user", "user.effective.name")})
+"""Only sudo's ``USER`` has a field; everything else in these rules is a keyword."""
+
+AUDIT = Fields(
+    {
+        "type": ("auditd.log.record_type", "event.action"),
+        "exe": ("auditd.log.exe", "process.executable"),
+        "comm": ("auditd.log.comm", "process.name"),
+        "name": ("auditd.log.name", "file.path"),
+        "key": ("auditd.log.key", "tags"),
+        "SYSCALL": ("auditd.log.SYSCALL", "auditd.data.syscall", "auditd.log.syscall"),
+        "euid": ("auditd.log.euid", "user.effective.id"),
+    },
+    prefix="auditd.log.",
+)
+
+PROCESS = Fields(
+    {
+        "CommandLine": "process.command_line",
+        "CurrentDirectory": "process.working_directory",
+        "Image": "process.executable",
+        "LogonId": ("process.session_leader.entity_id", "auditd.session"),
+        "ParentCommandLine": "process.parent.command_line",
+        "ParentImage": "process.parent.executable",
+        "User": "user.name",
+    }
+)
+
+FILE = Fields({"TargetFilename": "file.path", "Image": "process.executable"})
+
+_INITIATED: Slot = ("winlog.event_data.Initiated", "network.initiated")
+NETWORK = Fields(
+    {
+        "DestinationHostname": ("destination.domain", "destination.address"),
+        "DestinationIp": "destination.ip",
+        "DestinationPort": "destination.port",
+        "Image": "process.executable",
+        "Initiated": _INITIATED,
+        "SourceIp": "source.ip",
+        "SourcePort": "source.port",
+    }
+)
+
+
+def _program(service: str, *names: str) -> Source:
+    return Source("linux", "", service, {"event.dataset": SYSLOG, "process.name": names}, LINE)
+
+
+SOURCES: tuple[Source, ...] = (
+    Source("linux", "", "auth", {"event.dataset": AUTH}, LINE),
+    Source("linux", "", "syslog", {"event.dataset": SYSLOG}, LINE),
+    Source("linux", "", "auditd", {"event.dataset": AUDITD}, AUDIT),
+    _program("sshd", "sshd", "sshd-session"),
+    _program("sudo", "sudo"),
+    _program("cron", "cron", "crond", "anacron", "crontab"),
+    _program("clamav", "clamd", "clamscan", "freshclam"),
+    _program("guacamole", "guacd"),
+    _program("vsftpd", "vsftpd"),
+    Source("linux", "process_creation", "", {"event.dataset": PROCESS_DATASETS}, PROCESS),
+    Source("linux", "file_event", "", {"event.dataset": FILE_DATASETS}, FILE),
+    Source("linux", "network_connection", "", {"event.dataset": PROCESS_DATASETS}, NETWORK),
+)

@@ -1,0 +1,103 @@
+"""Which chains of Sigma modifiers mean something (specification 2.1, appendix modifiers).
+
+pySigma takes some chains without a meaning (`re|contains`, `startswith|endswith`); here they are
+refused when the rule is loaded, with the nearest valid name for a misspelt modifier.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from sigma.modifiers import modifier_mapping
+
+from samlog.errors import RuleError
+
+MAX_DASHES = 3
+"""``windash`` writes every dash five ways, so n of them are 5**n strings."""
+
+KNOWN = frozenset(modifier_mapping) | {"utf16le"}
+
+_REGEX_FLAGS = frozenset({"i", "m", "s", "ignorecase", "multiline", "dotall"})
+_POSITIONS = frozenset({"contains", "startswith", "endswith"})
+_ORDER = frozenset({"gt", "gte", "lt", "lte"})
+_TIME = frozenset({"minute", "hour", "day", "week", "month", "year"})
+_ENCODINGS = frozenset({"base64", "base64offset", "wide", "utf16", "utf16le", "utf16be"})
+_LISTS = frozenset({"all", "neq"})
+
+_COMPANY: Mapping[str, frozenset[str]] = {
+    "re": _REGEX_FLAGS | _LISTS | {"expand"},
+    "cidr": _LISTS,
+    "exists": frozenset({"neq"}),
+    "fieldref": _POSITIONS | _LISTS,
+    **dict.fromkeys(_ORDER, _TIME | _LISTS),
+    **dict.fromkeys(_TIME, _ORDER | _LISTS),
+}
+"""What may stand beside a modifier that changes the kind of the test."""
+
+_DASH = re.compile(r"\B[-/]\b")
+
+
+def check_detections(detections: Mapping[Any, Any]) -> None:
+    """Raises `RuleError` for the first key in a rule's detections whose modifiers are illegal."""
+    for name, detection in detections.items():
+        if name != "condition":
+            for key, value in _items(detection):
+                check_chain(key, value)
+
+
+def _items(detection: Any) -> Iterator[tuple[str, Any]]:
+    pending = [detection]
+    while pending:
+        found = pending.pop()
+        if isinstance(found, Mapping):
+            for key, value in found.items():
+                if not isinstance(key, str):
+                    raise RuleError(f"{key!r} is no field name", reason="invalid_detection")
+                if "|" in key:
+                    yield key, value
+        elif isinstance(found, list):
+            pending.extend(found)
+
+
+def check_chain(key: str, value: Any) -> None:
+    """Raises `RuleError`: unknown_modifier, illegal_modifiers, too_many_dashes."""
+    chain = key.split("|")[1:]
+    for modifier in chain:
+        if modifier not in KNOWN:
+            raise _unknown(key, modifier)
+    names = set(chain)
+    if len(names) < len(chain):
+        raise _illegal(key, "a modifier stands twice")
+    if len(names & _POSITIONS) > 1 or len(names & _ORDER) > 1 or len(names & _TIME) > 1:
+        raise _illegal(key, "they contradict each other")
+    for modifier in chain:
+        company = _COMPANY.get(modifier)
+        if company is not None and not names - {modifier} <= company:
+            others = ", ".join(sorted(names - {modifier} - company))
+            raise _illegal(key, f"{modifier} cannot stand beside {others}")
+    if names & _REGEX_FLAGS and "re" not in names:
+        raise _illegal(key, "i, m and s are flags of re")
+    if {"base64", "base64offset"} <= names:
+        raise _illegal(key, "base64 and base64offset contradict each other")
+    if "windash" in names:
+        _check_dashes(key, value)
+
+
+def _check_dashes(key: str, value: Any) -> None:
+    for text in value if isinstance(value, list) else [value]:
+        if len(_DASH.findall(str(text))) > MAX_DASHES:
+            raise RuleError(
+                f"{key}: more than {MAX_DASHES} dashes for windash in {str(text)[:60]!r}",
+                reason="too_many_dashes",
+            )
+
+
+def _unknown(key: str, modifier: str) -> RuleError:
+    near = get_close_matches(modifier, KNOWN, n=1)
+    hint = f"; is {near[0]!r} meant?" if near else ""
+    return RuleError(f"{key}: there is no modifier {modifier!r}{hint}", reason="unknown_modifier")
+
+
+def _illegal(key: str, why: str) -> RuleError:
+    return RuleError(f"{key}: the modifiers have no meaning: {why}", reason="illegal_modifiers")

@@ -1,0 +1,149 @@
+"""What must hold for a rule to fire, as far as single values can tell.
+
+`clauses` reads a condition and returns a conjunction of clauses; each clause is a set of `Atom`s
+of which one must hold. A rule whose clauses do not hold cannot fire; nothing is said of one whose
+clauses do. Where anything is in doubt there is no clause, so a mistake here can only cost time.
+
+Clauses come from the condition, never from the detections: ``selection or not filter`` needs
+nothing at all.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from detect.condition import And, Node, Not, Or, Pattern, Test
+from detect.text import Slot, fold
+
+KEYWORDS = "\0keywords"
+"""The slot of keyword atoms; no field of an event is named so."""
+
+MAX_ATOMS = 4_000
+"""A clause with more alternatives is not worth its index."""
+
+
+class Atom(NamedTuple):
+    """A statement about one text, or the lack of any, in one slot.
+
+    ``kind``: ``eq``, ``contains``, ``starts``, ``ends`` with a folded text; ``num`` with a number;
+    ``some`` (a text is there), ``none`` (missing or null), ``exists`` (the key is there).
+    """
+
+    slot: Slot
+    kind: str
+    arg: Any
+
+
+Clause = tuple[Atom, ...]
+
+_RARITY = {"eq": 0.02, "num": 0.03, "starts": 0.5, "ends": 0.7, "contains": 1.0}
+_DULL = {"some": 0.9, "exists": 0.95, "none": 0.9}
+
+
+def clauses(node: Node) -> list[Clause]:
+    """Returns clauses that all hold whenever ``node`` does; [] where nothing is certain."""
+    return [clause for clause in _need(node) if len(clause) <= MAX_ATOMS]
+
+
+def _need(node: Node) -> list[Clause]:
+    if isinstance(node, And):
+        return [clause for part in node.nodes for clause in _need(part)]
+    if isinstance(node, Or):
+        return _common([_need(part) for part in node.nodes])
+    if isinstance(node, Not):
+        return _need_not(node.node)
+    atom = _atom(node)
+    return [(atom,)] if atom is not None else []
+
+
+def _need_not(node: Node) -> list[Clause]:
+    if isinstance(node, Or):
+        return [clause for part in node.nodes for clause in _need_not(part)]
+    if isinstance(node, Not):
+        return _need(node.node)
+    if isinstance(node, Test) and node.slot is not None:
+        if node.op == "null":
+            return [(Atom(node.slot, "some", None),)]
+        if node.op == "any":
+            return [(Atom(node.slot, "none", None),)]
+        if node.op == "exists" and node.arg is False:
+            return [(Atom(node.slot, "exists", None),)]
+    return []
+
+
+def _common(choices: Sequence[list[Clause]]) -> list[Clause]:
+    """Returns what follows from a disjunction: per slot that every branch restricts, the union.
+
+    Without such a slot, one clause over several slots: the rarest of each branch.
+    """
+    if not all(choices):
+        return []
+    by_slot = [_rarest_by_slot(branch) for branch in choices]
+    shared = set(by_slot[0]).intersection(*by_slot[1:])
+    if shared:
+        ordered = sorted(shared, key=repr)
+        return [_union(branch[slot] for branch in by_slot) for slot in ordered]
+    return [_union(min(branch, key=weight) for branch in choices)]
+
+
+def _rarest_by_slot(branch: Iterable[Clause]) -> dict[Slot, Clause]:
+    found: dict[Slot, Clause] = {}
+    for clause in branch:
+        slots = {atom.slot for atom in clause}
+        if len(slots) == 1:
+            slot = slots.pop()
+            if slot not in found or weight(clause) < weight(found[slot]):
+                found[slot] = clause
+    return found
+
+
+def _union(parts: Iterable[Clause]) -> Clause:
+    return tuple(dict.fromkeys(atom for clause in parts for atom in clause))
+
+
+def weight(clause: Clause) -> float:
+    """Returns a guess of how often a clause holds; only the order of guesses matters."""
+    return sum(map(_atom_weight, clause))
+
+
+def _atom_weight(atom: Atom) -> float:
+    if atom.kind in _DULL:
+        return _DULL[atom.kind]
+    length = len(atom.arg) if isinstance(atom.arg, str) else 4
+    return _RARITY[atom.kind] * 0.8 ** min(length, 40)
+
+
+def _atom(test: Test) -> Atom | None:
+    slot, op, arg = test
+    if slot is None:
+        return _keyword_atom(op, arg)
+    if op == "null":
+        return Atom(slot, "none", None)
+    if op == "exists":
+        return Atom(slot, "exists", None) if arg else None
+    if op == "num":
+        return Atom(slot, "num", arg)
+    literal = _literal(op, arg)
+    return Atom(slot, *literal) if literal else Atom(slot, "some", None)
+
+
+def _keyword_atom(op: str, arg: Any) -> Atom | None:
+    literal = _literal(op, arg)
+    if literal is None or "\0" in literal[1]:
+        return None
+    return Atom(KEYWORDS, "contains", literal[1])
+
+
+def _literal(op: str, arg: Any) -> tuple[str, str] | None:
+    """Returns (kind, folded text) that a string test implies; a cased test implies it folded."""
+    bare = op[1:] if op in {"ceq", "ccontains", "cstarts", "cends", "cglob"} else op
+    if bare in {"eq", "contains", "starts", "ends"}:
+        return bare, fold(arg)
+    if bare == "glob":
+        return _longest(arg)
+    return None
+
+
+def _longest(pattern: Pattern) -> tuple[str, str] | None:
+    literals = [part for piece in pattern.pieces for part in piece if part is not None]
+    longest = max(literals, key=len, default="")
+    return ("contains", fold(longest)) if longest else None

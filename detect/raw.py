@@ -1,0 +1,138 @@
+"""Events as they are, for `--raw`: the rules' own field names on the sender's JSON.
+
+Windows events in their nested shapes (``Event.System``/``EventData``, Winlogbeat's ``winlog``) are
+read by their own field names. Everything else is flattened to dotted names; the objects stay
+beside their members, so that a rule may also look into the whole of one.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from detect.rule import LogSource
+from detect.text import fold, json_text
+
+MAX_DEPTH = 32
+MAX_FIELDS = 20_000
+
+
+def flatten_raw(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the event with the names that rules use.
+
+    Deeper than 32 levels, and beyond 20,000 fields, an object stays whole as JSON text. The cost
+    for an event without nested objects is one look at each value.
+    """
+    inner = event.get("Event")
+    if isinstance(inner, Mapping) and isinstance(inner.get("System"), Mapping):
+        return _windows_event(inner)
+    winlog = event.get("winlog")
+    if isinstance(winlog, Mapping) and "channel" in winlog:
+        return _winlogbeat(event, winlog)
+    if not any(value.__class__ is dict or value.__class__ is list for value in event.values()):
+        return dict(event)
+    flat: dict[str, Any] = {}
+    for key, value in event.items():
+        _flatten(key, value, flat, 1)
+    return flat
+
+
+def _flatten(name: str, value: Any, flat: dict[str, Any], depth: int) -> None:
+    if isinstance(value, Mapping):
+        if depth >= MAX_DEPTH or len(flat) >= MAX_FIELDS:
+            flat[name] = json_text(value)
+            return
+        flat[name] = value
+        for key, part in value.items():
+            _flatten(f"{name}.{key}", part, flat, depth + 1)
+    elif isinstance(value, list) and any(isinstance(part, Mapping) for part in value):
+        _flatten_list(name, value, flat, depth)
+    else:
+        _put(flat, name, value)
+
+
+def _flatten_list(name: str, values: list[Any], flat: dict[str, Any], depth: int) -> None:
+    """Puts a list of objects below one name: each member's field joins the others of its name."""
+    flat[name] = values
+    for part in values:
+        if isinstance(part, Mapping) and depth < MAX_DEPTH and len(flat) < MAX_FIELDS:
+            below: dict[str, Any] = {}
+            for key, inner in part.items():
+                _flatten(f"{name}.{key}", inner, below, depth + 1)
+            for key, inner in below.items():
+                _put(flat, key, inner)
+
+
+def _put(flat: dict[str, Any], name: str, value: Any) -> None:
+    if name not in flat:
+        flat[name] = value
+        return
+    old = flat[name]
+    flat[name] = (old if isinstance(old, list) else [old]) + (
+        value if isinstance(value, list) else [value]
+    )
+
+
+def _windows_event(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads the JSON form of an EVTX record: System first, then what the provider sent."""
+    flat: dict[str, Any] = {}
+    for key, value in event["System"].items():
+        flat[key] = _element(value)
+    provider = event["System"].get("Provider")
+    attributes = provider.get("#attributes") if isinstance(provider, Mapping) else None
+    if isinstance(attributes, Mapping) and "Name" in attributes:
+        flat["Provider_Name"] = attributes["Name"]
+    for part in ("EventData", "UserData"):
+        data = event.get(part)
+        if isinstance(data, Mapping):
+            _provider_data(data, flat)
+    return flat
+
+
+def _provider_data(data: Mapping[str, Any], flat: dict[str, Any]) -> None:
+    for key, value in data.items():
+        if key == "#attributes":
+            continue
+        if isinstance(value, Mapping) and "#text" not in value:
+            _provider_data(value, flat)
+        else:
+            flat.setdefault(key, _element(value))
+
+
+def _element(value: Any) -> Any:
+    """Returns the text of an XML element; ``EventID`` may be ``{"#text": 1, "#attributes"..}``."""
+    return value["#text"] if isinstance(value, Mapping) and "#text" in value else value
+
+
+def _winlogbeat(event: Mapping[str, Any], winlog: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {
+        "Channel": winlog["channel"],
+        "EventID": winlog.get("event_id"),
+        "Provider_Name": winlog.get("provider_name"),
+        "Computer": winlog.get("computer_name"),
+        "Message": event.get("message"),
+    }
+    for part in ("event_data", "user_data"):
+        data = winlog.get(part)
+        if isinstance(data, Mapping):
+            _provider_data(data, flat)
+    return flat
+
+
+def declared(event: Mapping[str, Any]) -> LogSource:
+    """Returns the logsource that a raw event names itself, or shows by its shape.
+
+    ``product``, ``category`` and ``service`` of the event count; else CloudTrail and Zeek records
+    are known by fields that each has and nothing else does.
+    """
+    own = (_name(event, "product"), _name(event, "category"), _name(event, "service"))
+    if own != ("", "", ""):
+        return own
+    if "eventSource" in event and "eventName" in event:
+        return ("aws", "", "cloudtrail")
+    if isinstance(path := event.get("_path"), str):
+        return ("zeek", "", path[:40])
+    return own
+
+
+def _name(event: Mapping[str, Any], key: str) -> str:
+    value = event.get(key)
+    return fold(value) if isinstance(value, str) and len(value) <= 40 else ""
