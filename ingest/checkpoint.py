@@ -64,14 +64,19 @@ class FilePosition:
 
 
 class Checkpoints:
-    """One process at a time; a second one that opens the same file is refused with a sentence."""
+    """One process at a time; a second one that opens the same file is refused with a sentence.
 
-    def __init__(self, path: Path) -> None:
+    It is refused after ``wait_s``: the process before may just be ending.
+    """
+
+    def __init__(self, path: Path, *, wait_s: float = 5.0) -> None:
         self._path = path
         self._depth = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                path, timeout=wait_s, isolation_level=None, check_same_thread=False
+            )
             # Locked for as long as it is open; the lock ends with the process, however it ends.
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")

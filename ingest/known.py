@@ -23,6 +23,7 @@ class KnownFiles:
         self._by_head: dict[int, dict[bytes, set[int]]] = defaultdict(lambda: defaultdict(set))
         self._pending: dict[Key, tuple[Tail, FilePosition]] = {}
         self._saved: list[tuple[Tail, FilePosition]] = []
+        self._retired: list[FilePosition] = []
         self._claimed: set[int] = set()
         for row in checkpoints.files(scope):
             self._note(row)
@@ -57,11 +58,14 @@ class KnownFiles:
         """Keeps ``row`` for its content only: no file has to be found for it any more."""
         if row.id is not None and row.id in self._rows:
             row = replace(self._rows[row.id], device=0, inode=0, closed=True)
-            self._checkpoints.save_file(self._scope, row)
+            self._retired.append(row)
             self._note(row)
 
     def save(self) -> None:
         """Writes what moved. What was written is settled by the next `settle`, not before."""
+        for row in self._retired:
+            self._checkpoints.save_file(self._scope, row)
+        self._saved.clear()
         for tail, position in self._pending.values():
             number = self._checkpoints.save_file(self._scope, position)
             self._saved.append((tail, replace(position, id=number)))
@@ -75,6 +79,7 @@ class KnownFiles:
             self._claimed.add(row.id)
             if self._pending.get(tail.key, (None, None))[0] is tail:
                 del self._pending[tail.key]
+            self._retired.clear()
         self._saved.clear()
 
     def _note(self, row: FilePosition) -> None:

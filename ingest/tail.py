@@ -19,11 +19,13 @@ class Tail:
 
     The fingerprint of an event is the hash of the file's first `WINDOW` bytes, or of all bytes up
     to the event's end where those are fewer: so it depends on nothing that may still be written,
-    and is the same in every copy of the content, under any name, compressed or not.
+    and is the same in every copy of the content, under any name, compressed or not. ``seed`` keeps
+    apart what is equal and yet not the same: the logs of two hosts that do not name themselves.
     """
 
-    def __init__(self, path: Path, limit: int, framing: str = "auto") -> None:
+    def __init__(self, path: Path, limit: int, framing: str = "auto", *, seed: bytes = b"") -> None:
         self.path = path
+        self._seed = seed
         self._content: Plain | Gzip = open_content(path)
         self._limit = limit
         self._make = splitter_for(self._content, path, framing)
@@ -85,7 +87,7 @@ class Tail:
             return piece.origin
         if piece.end >= WINDOW:
             return self._prefix + b"%d" % piece.offset
-        return b"%s:%d" % (digest(self._head[: piece.end]).hex().encode(), piece.offset)
+        return b"%s%d" % (self._fingerprint(self._head[: piece.end]), piece.offset)
 
     def size(self) -> int:
         return self._content.stat().st_size
@@ -169,4 +171,7 @@ class Tail:
 
     def _see_head(self) -> None:
         self._head = self._content.head()
-        self._prefix = digest(self._head).hex().encode() + b":"
+        self._prefix = self._fingerprint(self._head)
+
+    def _fingerprint(self, head: bytes) -> bytes:
+        return digest(self._seed + head).hex().encode() + b":"

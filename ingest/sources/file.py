@@ -71,7 +71,7 @@ class FileSource:
         self.config = config
         self.finite = context.finite or not config.follow
         self._context = context
-        self._known = KnownFiles(context.checkpoints, config.unit)
+        self._known = KnownFiles(context.checkpoints, f"{config.unit}\x1f{config.host}")
         self._tails: dict[Key, Tail] = {}
         self._ready: OrderedDict[Key, Tail] = OrderedDict()
         self._done: dict[Key, tuple[int, int]] = {}
@@ -275,7 +275,12 @@ class FileSource:
 
     def _open(self, path: Path) -> Tail | None:
         try:
-            return Tail(path, self._context.max_event_bytes, self.config.framing)
+            return Tail(
+                path,
+                self._context.max_event_bytes,
+                self.config.framing,
+                seed=self.config.host.encode(),
+            )
         except OSError as error:
             self._warn(str(path), "file_not_readable", str(error.strerror))
             return None

@@ -385,6 +385,17 @@ def test_two_files_that_begin_alike_are_both_read_whole(bench: Any, tmp_path: Pa
     assert found == head + lines(100, 160)
 
 
+def test_equal_logs_of_two_configured_hosts_are_two(bench: Any, tmp_path: Path) -> None:
+    for name in ("a.log", "b.log"):
+        write(tmp_path / name, lines(0, 3))
+
+    first = origins(bench, tmp_path / "a.log", host="web1")
+    second = origins(bench, tmp_path / "b.log", host="web2")
+
+    assert len(second) == 3
+    assert not set(first) & set(second)
+
+
 def test_two_links_to_one_file_are_one(bench: Any, log: Path) -> None:
     write(log, lines(0, 2))
     log.with_name("app2.log").symlink_to(log)
