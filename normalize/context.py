@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from normalize.times import parse_iso
+from samlog.clock import iso_ms
 from samlog.errors import BadEvent, ConfigError
 from samlog.event import (
     FORMAT_VERSION,
@@ -47,6 +48,7 @@ class Context:
     """
 
     received: datetime
+    received_text: str
     origin: str
     source: str
     host: str
@@ -66,16 +68,18 @@ def read_context(
     `ConfigError` for a format version that this release does not know: then the stage stops.
     """
     if not headers:
-        return Context(received, "", "", "", "", "", {}, False)
+        return Context(received, iso_ms(received), "", "", "", "", "", {}, False)
     words = {
         name: value[:_MAX_HEADER].decode("utf-8", "replace") for name, value in headers.items()
     }
     _check(words, unit)
-    if stated := words.get(H_RECEIVED):
+    stated = words.get(H_RECEIVED, "")
+    if stated:
         received = parse_iso(stated) or received
     fields: Event = {field: words[name] for name, field in _AS_FIELDS if words.get(name)}
     return Context(
         received=received,
+        received_text=_milliseconds(stated, received),
         origin=words.get(H_ORIGIN, ""),
         source=words.get(H_SOURCE, "") if hints else "",
         host=words.get(H_HOST, ""),
@@ -99,6 +103,13 @@ def position_origin(
         return f"{collector.decode('utf-8', 'replace')}|{stream}|{seq.decode('utf-8', 'replace')}"
     topic, partition, offset = position
     return f"{topic}|{partition}|{offset}"
+
+
+def _milliseconds(stated: str, received: datetime) -> str:
+    """Returns ``received`` as it is stored; cut out of the header where that is in UTC already."""
+    if len(stated) >= 24 and stated[19] == "." and stated[-1] == "Z":
+        return stated[:23] + "Z"
+    return iso_ms(received)
 
 
 def _check(words: Mapping[str, str], unit: str) -> None:

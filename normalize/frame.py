@@ -101,6 +101,8 @@ class Normalizer:
         origin = context.origin or own or context.fallback
         strip_reserved(event)
         set_time(event, raw.timestamp, raw.received_at, raw.tags)
+        if coerce(event):
+            raw.tags.append("field_invalid")
         event.update(base)
         event.update(context.fields)
         if context.host:
@@ -108,7 +110,7 @@ class Normalizer:
         event["event.id"] = event_id(base["samlog.unit"], origin, number, digest)
         event["event.original"] = original
         event["event.hash"] = digest
-        _describe(event, parser, iso_ms(context.received))
+        _describe(event, parser, context.received_text)
         if envelope is not None:
             _from_envelope(event, envelope)
         elif decoded.encoding != "utf-8":
@@ -116,8 +118,6 @@ class Normalizer:
         if part.rest is not None:
             _keep_rest(event, part.rest)
         set_related(event)
-        if coerce(event):
-            raw.tags.append("field_invalid")
         if raw.tags:
             event["tags"] = list(dict.fromkeys([*event.get("tags", ()), *raw.tags]))
         return event
@@ -227,7 +227,7 @@ def _describe(event: Event, parser: Parser, received: str) -> None:
     event["samlog.parser"] = f"{parser.NAME}/{parser.VERSION}"
     event["samlog.received"] = received
     event.setdefault("event.created", received)
-    if parser.LOG_CLASSES:
+    if len(parser.LOG_CLASSES) == 1:
         event.setdefault("samlog.log_class", parser.LOG_CLASSES[0])
 
 

@@ -39,17 +39,17 @@ _RFC5424 = re.compile(
     r"1 (\S{1,64}) (\S{1,255}) (\S{1,128}) (\S{1,128}) (\S{1,64}) (?=[-\[])",
 )
 _RFC3164 = re.compile(
-    r"(?:(?P<relay>[0-9a-fA-F.:]{3,45}) )?(?:(?P<seq>\d{1,10}): )?[*.]?"
-    r"(?P<stamp>[A-Z][a-z]{2} {1,2}\d{1,2} )(?:(?P<year>\d{4}) )?(?P<clock>\d\d:\d\d):(?P<s>\d\d)"
-    r"(?:[.,](?P<fraction>\d{1,9}))?(?: (?P<tz>[A-Z]{3,5}(?=:)|[+-]\d\d:?\d\d))?:? "
+    r"(?:[0-9a-fA-F.:]{3,45} )?(?:(\d{1,10}): )?[*.]?"
+    r"([A-Z][a-z]{2} {1,2}\d{1,2} )(?:(\d{4}) )?(\d\d:\d\d):(\d\d)"
+    r"(?:[.,](\d{1,9}))?(?: ([A-Z]{3,5}(?=:)|[+-]\d\d:?\d\d))?:? "
 )
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?P<tz>Z|[+-]\d\d:?\d\d)? ")
 _HOST = re.compile(r"([^\s\[\]%]{0,254}[^\s\[\]:%]) +")
 _TAG = re.compile(
-    r"(?P<tag>[^\s:\[\]]{1,128}"
+    r"([^\s:\[\]]{1,128}"
     r"|[^\s:\[\]][^:\[\]\n]{0,63}(?=\[\d)"
     r"|[^\s:\[\]]{1,128}\[\d{1,10}\] \([^)\n]{1,200}\))"
-    r"(?:\[(?P<pid>\d{1,10})\])?:(?= |$|\S) *"
+    r"(?:\[(\d{1,10})\])?: *"
 )
 _SD_ID = re.compile(r'\[([^\s=\]"]{1,64})')
 _SD_PARAM = re.compile(r' ([^\s=\]"]{1,64})="([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
@@ -86,14 +86,13 @@ def read_header(text: str, tz: tzinfo, received: datetime) -> Header | None:
         if rfc5424 := _RFC5424.match(text, start):
             return _modern(text, rfc5424, fields, tz)
     if match := _RFC3164.match(text, start):
-        stamp = f"{match['stamp']}{match['clock']}"
-        own = zone(match["tz"]) if match["tz"] else None
+        sequence, day, year, clock, second, fraction, name = match.groups()
+        own = zone(name) if name else None
         moment = syslog_time(
-            stamp, int(match["s"]), match["fraction"] or "", int(match["year"] or 0),
-            own or tz, received,
-        )  # fmt: skip
-        if match["seq"]:
-            fields["event.sequence"] = int(match["seq"])
+            day + clock, int(second), fraction or "", int(year or 0), own or tz, received
+        )
+        if sequence:
+            fields["event.sequence"] = int(sequence)
         return _origin(text, match.end(), moment, own is not None, fields, pri is not None)
     if match := _ISO.match(text, start):
         moment = parse_iso(match[0][:-1].replace(",", "."), tz)
@@ -125,8 +124,8 @@ def _origin(
         return Header(text[begin:], moment, zoned, name, "", None, fields)
     if name:
         fields["host.hostname"] = name
-    program = tag["tag"]
-    pid = int(tag["pid"]) if tag["pid"] else None
+    program, number = tag.groups()
+    pid = int(number) if number else None
     fields["process.name"] = program
     if pid is not None:
         fields["process.pid"] = pid

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from samlog.clock import iso_ms
+
 EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
 LATEST_AHEAD = timedelta(days=366)
 YEARLESS_AHEAD = timedelta(days=7)
@@ -76,6 +78,13 @@ def parse_epoch(value: float, *, unit_s: float = 1.0) -> datetime | None:
         return None
 
 
+def iso_utc(moment: datetime) -> str:
+    """Returns `samlog.clock.iso_ms`, without the conversion (0.5 us) where it is UTC already."""
+    if moment.tzinfo is UTC:
+        return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
+    return iso_ms(moment)
+
+
 def local_time(naive: datetime, tz: tzinfo, received: datetime) -> datetime | None:
     """Returns a wall-clock time of a zone in UTC; in a repeated hour the instant near receipt."""
     first = _utc(naive.replace(tzinfo=tz))
@@ -86,11 +95,13 @@ def local_time(naive: datetime, tz: tzinfo, received: datetime) -> datetime | No
 
 
 @lru_cache(maxsize=8192)
-def _minute(stamp: str, year: int, tz: tzinfo, received_hour: datetime) -> datetime | None:
-    """Returns the minute that ``Mon dd hh:mm`` names, in UTC, closest to ``received_hour``.
+def _minute(stamp: str, year: int, tz: tzinfo, hour_of_receipt: int) -> datetime | None:
+    """Returns the minute that ``Mon dd hh:mm`` names, in UTC, closest to the receipt.
 
-    Cached because thousands of lines share their minute: 0.3 us instead of 5 us a line.
+    ``hour_of_receipt`` counts hours since 1970. Cached because thousands of lines share their
+    minute: 0.3 us instead of 5 us a line.
     """
+    received_hour = datetime.fromtimestamp(hour_of_receipt * 3600, UTC)
     month_text, day_text, clock = stamp.split()
     month = MONTHS.get(month_text[:3].lower())
     if month is None:
@@ -122,12 +133,13 @@ def syslog_time(
         tz: zone of the source.
         received: when the line came; aware.
     """
-    hour = received.replace(minute=0, second=0, microsecond=0)
-    base = _minute(stamp, year, tz, hour)
+    base = _minute(stamp, year, tz, int(received.timestamp()) // 3600)
     if base is None or second > 60:
         return None
-    micros = int(fraction[:6].ljust(6, "0")) if fraction else 0
-    return base + timedelta(seconds=min(second, 59), microseconds=micros)
+    second = min(second, 59)
+    if fraction:
+        return base.replace(second=second, microsecond=int(fraction[:6].ljust(6, "0")))
+    return base.replace(second=second)
 
 
 @lru_cache(maxsize=4096)

@@ -77,9 +77,13 @@ _MAX_FIELDS = 256
 
 
 def matches(raw: RawEvent) -> bool:
-    """A JSON object with Zeek's ``ts`` and a name that only Zeek's logs have."""
+    """A JSON object with Zeek's ``ts`` or ``_write_ts``, and a name that only Zeek's logs have."""
     record = raw.json
-    if record is None or "ts" not in record:
+    if record is None or not ("ts" in record or "_path" in record):
+        return False
+    if "_write_ts" in record and "_path" in record:
+        return True
+    if "ts" not in record:
         return False
     if "_path" in record or "id.orig_h" in record or "uid" in record or "fuid" in record:
         return True
@@ -96,14 +100,14 @@ def parse(raw: RawEvent) -> Event:
     log = _log(raw.source, fields)
     if log is None:
         event: Event = {"event.dataset": "zeek.other", "samlog.json": capped(dict(record))}
-        event["@timestamp"] = _time(fields.get("ts"))
+        event["@timestamp"] = _time(fields.get("ts", fields.get("_write_ts")))
         return event
     event = {
         "event.dataset": f"zeek.{log.name}",
         "event.kind": log.kind,
         "event.category": list(log.category),
         "event.type": list(log.type),
-        "@timestamp": _time(fields.get("ts")),
+        "@timestamp": _time(fields.get("ts", fields.get("_write_ts"))),
     }
     _flow(event, fields, log)
     uid = fields.get("uid", fields.get("uids"))
