@@ -126,22 +126,25 @@ def salvaged(db: Path, wal: Path) -> Iterator[Found]:
         return
     with db.open("rb") as file:
         newer = _wal_pages(wal)
-        pages = max(db.stat().st_size // PAGE_BYTES, max(newer, default=0))
-        view = _Pages(file, newer)
-        for number in range(1, pages + 1):
+        count = -(-db.stat().st_size // PAGE_BYTES)
+        view = _Pages(file, newer, count)
+        for number in chain(range(1, count + 1), sorted(n for n in newer if n > count)):
             yield from _records(view, number)
 
 
 class _Pages:
     """The pages of a database as its last commit left them; absent ones are empty."""
 
-    def __init__(self, file: BinaryIO, newer: Mapping[int, bytes]) -> None:
+    def __init__(self, file: BinaryIO, newer: Mapping[int, bytes], count: int) -> None:
+        self._count = count
         self._file = file
         self._newer = newer
 
     def __getitem__(self, number: int) -> bytes:
         if number in self._newer:
             return self._newer[number]
+        if not 0 < number <= self._count:
+            return b""  # a damaged page may point anywhere
         self._file.seek((number - 1) * PAGE_BYTES)
         return self._file.read(PAGE_BYTES)
 

@@ -124,7 +124,7 @@ class TopicFile:
         Gives at least one message where there is one, however large. Raises `DamagedTopic` when
         the record at ``position`` should be there and is missing or fails its checksum.
         """
-        with self._errors("reading"), self._transaction("BEGIN"):
+        with self._errors("reading"), self._snapshot():
             # Read to the end within one short transaction: a parked reader pins the WAL.
             first, end = self._bounds()
             gaps = []
@@ -146,10 +146,9 @@ class TopicFile:
         messages: list[Message] = []
         topic = self.paths.topic
         size = 0
+        rows = self._db.execute(_READ, (position, max_messages))
         try:
-            for offset, ms, crc, key, headers, value in self._db.execute(
-                _READ, (position, max_messages)
-            ):
+            for offset, ms, crc, key, headers, value in rows:
                 if offset != position or checksum(offset, ms, key, headers, value) != crc:
                     break
                 messages.append(Message(topic, 0, offset, key, value, decode_headers(headers), ms))
@@ -161,6 +160,8 @@ class TopicFile:
             # Damaged cells may come back with other types. What was read before them is sound.
             if not messages:
                 raise self._as_damage(error, position) from error
+        finally:
+            rows.close()
         return messages
 
     def _as_damage(self, error: Exception, position: int) -> Exception:
@@ -235,7 +236,7 @@ class TopicFile:
 
     def first_after(self, ms: int) -> int:
         """Returns the offset of the oldest record appended at or after ``ms``; else the end."""
-        with self._errors("reading"), self._transaction("BEGIN"):
+        with self._errors("reading"), self._snapshot():
             low, high = self._bounds()
             while low < high:
                 middle = (low + high) // 2
@@ -280,8 +281,18 @@ class TopicFile:
             _log.warning("bus_mark_not_written", topic=self.paths.topic, error=str(error))
 
     @contextmanager
-    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-        self._db.execute(begin)
+    def _snapshot(self) -> Iterator[None]:
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            # After a damaged page COMMIT fails with the same error, though nothing was written.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._db.execute("COMMIT")
