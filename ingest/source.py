@@ -12,6 +12,7 @@ file can, a datagram can't). *Back-pressure*: who does not read lets the source'
 fill up; then TCP is not read, HTTP answers 429, and datagrams are dropped and counted.
 """
 
+import codecs
 import importlib
 import pkgutil
 import threading
@@ -81,7 +82,7 @@ class Config(Model):
     @classmethod
     def _encoding_exists(cls, value: str) -> str:
         try:
-            b"".decode(value or "utf-8")
+            codecs.lookup(value or "utf-8")
         except LookupError as error:
             raise ValueError(f"unknown encoding {value!r}: write it like cp1252") from error
         return value

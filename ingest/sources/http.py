@@ -156,7 +156,7 @@ class HttpSource:
         try:
             async with asyncio.timeout(self.config.body_timeout_s):
                 async for chunk in request.stream():
-                    self._may_take()
+                    self._may_take(len(body))
                     data = gunzip.feed(chunk, most + 1 - len(body)) if gunzip else chunk
                     body += data
                     self._coming_in += len(data)
@@ -167,14 +167,15 @@ class HttpSource:
         if gunzip:
             gunzip.finish()
 
-    def _may_take(self) -> None:
+    def _may_take(self, own: int) -> None:
+        """Refuses a body of which ``own`` bytes came, when the others fill the queue."""
         if self._draining:
             raise Refused(503, "samlog is stopping: send it again")
-        if self._inbox.size + self._coming_in >= self.config.queue_bytes:
+        if self._inbox.size + self._coming_in - own >= self.config.queue_bytes:
             raise Refused(429, "samlog is behind: send it again later")
 
     async def _take(self, request: Request, body: bytes) -> Response:
-        self._may_take()
+        self._may_take(len(body))
         peer = peer_name(request.client.host) if request.client else ""
         digest = sha256(peer.encode() + b"\0" + body).digest()
         events = self._events(peer, self._origin(digest), self._split(request, body))

@@ -1,5 +1,7 @@
 """Sources as tests open them: real files and sockets, a clock that moves on demand."""
 
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,6 +73,25 @@ class Bench:
     def values(self, source: Source, *, acknowledge: bool = True) -> list[bytes]:
         return [one.value for one in self.captured(source, acknowledge=acknowledge)]
 
+    def wait_for(self, source: Any, number: int, timeout_s: float = 20.0) -> list[Captured]:
+        """Reads until ``number`` events came (or the time is over); wakes when something came."""
+        found: list[Captured] = []
+        deadline = time.monotonic() + timeout_s
+        while len(found) < number and time.monotonic() < deadline:
+            found += source.read(1000, 1 << 20)
+            if len(found) < number:
+                source._context.wake.wait(0.05)
+                source._context.wake.clear()
+        return found
+
+    def until(self, condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+        """Waits for what another thread does."""
+        deadline = time.monotonic() + timeout_s
+        pause = threading.Event()
+        while not condition():
+            assert time.monotonic() < deadline, "it did not happen"
+            pause.wait(0.005)
+
     def close(self) -> None:
         for source in self._opened:
             source.close()
@@ -86,6 +107,3 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
     made.close()
-
-
-Eventually = Callable[[Callable[[], bool]], None]
