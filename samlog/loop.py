@@ -15,6 +15,7 @@ from samlog.bus.base import Bus, Consumer, Message, Producer, Record, TopicParti
 from samlog.clock import Clock
 from samlog.deadletter import Quota, dead_letter, unit_of
 from samlog.errors import BadEvent, SamlogError, Unavailable
+from samlog.event import DLQ
 from samlog.journal import Journal
 from samlog.metrics import Metrics
 from samlog.step import Rejection, Step
@@ -49,6 +50,7 @@ class Stage:
     step: Step
     group: str
     topics: Sequence[str]
+    outputs: Sequence[str] = ()
     member: str = ""
     batch: int = 1_000
 
@@ -270,7 +272,7 @@ class Loop:
         """Connects what is not connected; `Unavailable` here is retried like any other."""
         client = f"samlog-{self.stage.step.name}"
         if self._producer is None:
-            self._bus.create_topics(self.stage.topics)
+            self._bus.create_topics([*self.stage.topics, *self.stage.outputs, DLQ])
             self._producer = self._bus.producer(client)
         if self._dead is None:
             self._dead = self._bus.producer(client + "-dlq")

@@ -33,7 +33,6 @@ from samlog.errors import ConfigError
 from samlog.event import ALERTS, CERT_IN, DETECTIONS, DLQ, EVENTS, MATCHES, raw_topic
 from samlog.loop import Stage
 from samlog.metrics import Metrics
-from samlog.secrets import read_secret
 from samlog.step import Step
 from samlog.store.base import EventStore
 
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
 STAGES = ("collect", "normalize", "detect", "alerts", "store")
 PACKAGES = ("ingest", "normalize", "detect", "alerts")
 BUILTIN_RULES = "builtin"
+Maker = Callable[[Settings, Clock, Metrics], Step]
 
 
 def settings_model() -> type[Settings]:
@@ -139,24 +139,12 @@ def open_store(settings: Settings, clock: Clock, *, writer: bool = False) -> Eve
     if isinstance(store, ElasticsearchStoreConfig):
         from samlog.store.elastic import ElasticsearchStore
 
-        return ElasticsearchStore(
-            store.urls,
-            units=list(settings.units),
-            clock=clock,
-            api_key=_secret(store.api_key_file, "store.api_key_file"),
-            user=store.username or "",
-            password=_secret(store.password_file, "store.password_file"),
-            ca=str(store.ca_file or ""),
-            retention=timedelta(days=settings.retention.events_days),
-            connections=store.connections,
-        )
+        keep = timedelta(days=settings.retention.events_days)
+        units = list(settings.units)
+        return ElasticsearchStore.from_config(store, units=units, clock=clock, retention=keep)
     from samlog.store.embedded import EmbeddedStore
 
     return EmbeddedStore(store.path / "store", clock=clock, writer=writer)
-
-
-def _secret(path: Path | None, what: str) -> str:
-    return read_secret(path, what) if path else ""
 
 
 def all_topics(settings: Settings) -> list[str]:
@@ -177,17 +165,19 @@ def build_stage(
     name: str, settings: Settings, clock: Clock, metrics: Metrics, instance: int = 0
 ) -> Stage:
     """Makes a stage that reads from the bus (all but ``collect``)."""
-    makers: Mapping[str, tuple[Callable[[Settings, Clock, Metrics], Step], Sequence[str]]] = {
-        "normalize": (_normalize, [raw_topic(unit) for unit in settings.units]),
-        "detect": (_detect, [EVENTS]),
-        "alerts": (_alerts, [DETECTIONS]),
-        "store": (_store, [EVENTS, ALERTS, DLQ]),
+    raw = [raw_topic(unit) for unit in settings.units]
+    plan: Mapping[str, tuple[Maker, Sequence[str], Sequence[str]]] = {
+        "normalize": (_normalize, raw, [EVENTS]),
+        "detect": (_detect, [EVENTS], [DETECTIONS]),
+        "alerts": (_alerts, [DETECTIONS], [ALERTS]),
+        "store": (_store, [EVENTS, ALERTS, DLQ], []),
     }
-    make, topics = makers[name]
+    make, topics, outputs = plan[name]
     return Stage(
         step=make(settings, clock, metrics),
         group=f"samlog.{name}",
         topics=topics,
+        outputs=outputs,
         member=f"{socket.gethostname()}-{name}-{instance}",
         batch=settings.limits.batch,
     )
@@ -222,8 +212,7 @@ def _store(settings: Settings, clock: Clock, metrics: Metrics) -> Step:
     from samlog.store.step import StoreStep
 
     store = open_store(settings, clock, writer=True)
-    store.setup(list(settings.units))
-    return StoreStep(store, clock)
+    return StoreStep(store, clock, list(settings.units))
 
 
 def keep_house(settings: Settings, clock: Clock, bus: Bus, store: EventStore) -> int:

@@ -30,6 +30,7 @@ UPSTREAM: Mapping[str, tuple[str, ...]] = {
 BACKOFF_S = (0.5, 1, 2, 5, 10, 30)
 STABLE_S = 60.0
 DRAIN_S = 30.0
+GIVE_UP = 20
 FOR_GOOD = {Exit.CONFIG, Exit.USAGE}
 
 
@@ -52,7 +53,8 @@ class Supervisor:
 
     ``command`` gives the argument list of a stage's process; it gets ``--control-fd N`` and
     ``--until-idle`` appended. A child that exits with 78 or 2 ends everything; any other failure
-    is started again after 0.5 to 30 s, for ever.
+    is started again after 0.5 to 30 s, for ever; with ``until_idle`` at most `GIVE_UP` times, since
+    somebody waits for the end.
     """
 
     stages: Sequence[str]
@@ -116,12 +118,13 @@ class Supervisor:
         if code in FOR_GOOD:
             return code
         self._plan_restart(child, code, now)
-        return None
+        return Exit.FAILED if self.until_idle and child.crashes > GIVE_UP else None
 
     def _plan_restart(self, child: Child, code: int, now: float) -> None:
         if now - child.started_s > STABLE_S:
             child.crashes = 0
-        wait = BACKOFF_S[min(child.crashes, len(BACKOFF_S) - 1)]
+        longest = 1 if self.until_idle else len(BACKOFF_S) - 1
+        wait = BACKOFF_S[min(child.crashes, longest)]
         child.crashes += 1
         child.restart_at_s = now + wait
         self.metrics.count("restarts_total", stage=child.stage)
