@@ -96,7 +96,7 @@ def _beats(record: Mapping[str, Any], message: str) -> Envelope:
     if isinstance(record.get("host"), str):
         found.rest.pop("host", None)
         found.fields["host.name"] = record["host"]
-    path, offset = found.fields.get("log.file.path"), found.fields.get("log.offset")
+    path, offset = found.fields.get("log.file.path"), found.rest.pop("log.offset", None)
     if path and isinstance(offset, int):
         found.origin = f"{found.fields.get('agent.id', '')}|{path}|{offset}"
     for key in ("docker", "kubernetes", "input"):
@@ -153,9 +153,12 @@ def _keep(found: Envelope, prefix: str, value: dict[str, Any]) -> None:
     for key, item in value.items():
         name = f"{prefix}.{key}"
         if isinstance(item, dict):
-            _keep(found, name, item) if name.count(".") < 4 else None
-        elif name in FIELDS or name == "log.offset":
+            if name.count(".") < 4:
+                _keep(found, name, item)
+        elif name in FIELDS:
             found.fields[name] = item
+        else:
+            found.rest[name] = capped(item)
 
 
 def _event_part(found: Envelope, event: Any) -> None:

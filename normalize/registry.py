@@ -101,4 +101,5 @@ class Registry:
         """Returns the parser that stores anything: JSON, a line with a syslog header, text."""
         if raw.json is not None:
             return self.parsers["json"]
-        return self.parsers["syslog" if raw.program or raw.host else "text"]
+        header = raw.program or raw.host or "log.syslog.priority" in raw.fields
+        return self.parsers["syslog" if header else "text"]
