@@ -129,7 +129,9 @@ class Context:
 class Source(Protocol):
     """A place where logs come from. Called by one thread only."""
 
-    config: Config
+    @property
+    def config(self) -> Config:
+        """Returns what the operator wrote."""
 
     @property
     def finite(self) -> bool:

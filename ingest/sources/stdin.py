@@ -46,7 +46,8 @@ class StdinSource:
         self._inbox = Inbox(QUEUE_BYTES, context.wake, self._room.set)
         self._ended = threading.Event()
         self._stopped = False
-        threading.Thread(target=self._run, name="stdin", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="stdin", daemon=True)
+        self._thread.start()
 
     @property
     def finished(self) -> bool:
@@ -64,6 +65,7 @@ class StdinSource:
     def close(self) -> None:
         self._stopped = True
         self._room.set()
+        self._thread.join(10 * LOOK_S)
 
     def _run(self) -> None:
         make = JsonSplitter if self.config.framing == "json" else LineSplitter
