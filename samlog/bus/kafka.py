@@ -29,7 +29,7 @@ _PREFIX = "samlog."
 _WRITING: Mapping[str, Any] = {
     "compression_type": "lz4",
     "batch_size": 256 * 1024,
-    "linger_ms": 5,
+    "linger_ms": 0,
 }
 
 
@@ -98,7 +98,7 @@ class KafkaBus:
             "message.timestamp.type": "LogAppendTime",
             "retention.ms": str(self._retention_ms),
             "segment.ms": str(segment_ms),
-            "max.message.bytes": str(self.max_record_bytes + OVERHEAD_BYTES),
+            "max.message.bytes": str(self.max_record_bytes + 2 * OVERHEAD_BYTES),
             "min.insync.replicas": str(self._min_isr),
             # Whatever a foreign collector compresses with is stored as what samlog can read.
             "compression.type": str(_WRITING["compression_type"]),

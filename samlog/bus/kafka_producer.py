@@ -16,7 +16,8 @@ from samlog.clock import Clock
 from samlog.errors import BadEvent, BusError, Unavailable
 
 OVERHEAD_BYTES = 64 * 1024
-"""What key, headers and framing of one record may take beside its value."""
+"""What key and headers of one record may take; as much again is left for framing, and for lz4
+where it finds nothing to compress."""
 
 _UNFLUSHED_BYTES = 32 * 1024 * 1024
 _BLOCK_S = 10.0
@@ -69,9 +70,12 @@ class KafkaProducer:
         self._kafka: Client | None = None
         self._unflushed: list[FutureRecordMetadata] = []
         self._unflushed_bytes = 0
+        self._closed = False
 
     def send(self, record: Record) -> None:
         """Queues ``record``; waits for acknowledgements when 32 MiB are unflushed."""
+        if self._closed:
+            raise BusError("this producer is closed")
         size = len(record.value)
         if size > self._max_record_bytes:
             raise BadEvent(
@@ -80,7 +84,7 @@ class KafkaProducer:
         around = len(record.key or b"") + sum(
             len(k) + len(v) + 8 for k, v in record.headers.items()
         )
-        if around > OVERHEAD_BYTES // 2:
+        if around > OVERHEAD_BYTES:
             raise BadEvent("record_too_large", f"key and headers take {around} bytes")
         if self._unflushed_bytes > _UNFLUSHED_BYTES:
             self.flush()
@@ -113,7 +117,7 @@ class KafkaProducer:
                 enable_idempotence=True,
                 partitioner=KeyPartitioner(),
                 allow_auto_create_topics=False,
-                max_request_size=self._max_record_bytes + OVERHEAD_BYTES,
+                max_request_size=self._max_record_bytes + 2 * OVERHEAD_BYTES,
                 max_block_ms=int(_BLOCK_S * 1000),
                 delivery_timeout_ms=30_000,
                 metrics_enabled=False,
@@ -164,6 +168,7 @@ class KafkaProducer:
 
     def close(self) -> None:
         """Flushes and releases; raises as `flush` does, and is released all the same."""
+        self._closed = True
         try:
             self.flush()
         finally:

@@ -14,9 +14,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka import TopicPartition as KafkaPartition
 
 from samlog.bus import open_embedded
 from samlog.bus.base import Bus, Consumer, Gap, Message, Producer, Record, TopicPartition
+from samlog.bus.kafka import KafkaBus
 from samlog.clock import SystemClock
 from samlog.errors import BadEvent, BusError
 
@@ -63,7 +66,27 @@ def embedded_backend(tmp_path: Path) -> Iterator[Backend]:
         yield Backend(connect, delete_before, code, quiet_s=0.05, patience_s=10.0)
 
 
-@pytest.fixture(params=["embedded"])
+@pytest.fixture
+def kafka_backend(kafka_address: str) -> Iterator[Backend]:
+    with ExitStack() as opened:
+
+        def connect() -> Bus:
+            bus = KafkaBus([kafka_address], partitions=1, max_record_bytes=LIMIT)
+            opened.callback(bus.close)
+            return bus
+
+        def delete_before(tp: TopicPartition, offset: int) -> None:
+            with KafkaAdminClient(bootstrap_servers=kafka_address) as admin:
+                admin.delete_records({KafkaPartition(*tp): offset})
+
+        code = (
+            "from samlog.bus.kafka import KafkaBus\n"
+            f"bus = KafkaBus([{kafka_address!r}], max_record_bytes={LIMIT})\n"
+        )
+        yield Backend(connect, delete_before, code, quiet_s=0.5, patience_s=30.0)
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
 def backend(request: pytest.FixtureRequest) -> Backend:
     found: Backend = request.getfixturevalue(f"{request.param}_backend")
     return found
