@@ -11,6 +11,21 @@ is free), the System part below ``winlog``, a shipper's own bookkeeping below ``
 Unnamed Data are ``winlog.event_data.Data`` (a list) and ``param1``, ``param2``. Names with spaces
 ("Threat Name") are there as sent and without spaces, as Sigma rules write them. The rendered
 message is kept and never parsed.
+
+Times: Sysmon's ``UtcTime``, else the time of creation. NXLog writes local times without an offset;
+the relay's two clocks tell it, else the zone of the source.
+
+Where documents differ on purpose from those of Elastic's integrations:
+
+- ``winlog.event_data`` keeps what they remove or rewrite (``Details``, ``Hashes``, ``User``,
+  ``PrivilegeList``, ``UserAccountControl``, ``ClientAddress`` LOCAL); a "-" is not copied to ECS.
+- ``event.dataset`` is always set, ``host.name`` also where a shipper names only the computer.
+- ``registry.key`` ends before the value's name and ``registry.data.type`` is REG_DWORD, as ECS
+  defines them (theirs: with the value's name; SZ_DWORD).
+- Hashes of deleted files are ``file.hash.*`` (theirs: of the process that deleted them).
+- ``user.id`` is not the SID of Sysmon's service (S-1-5-18) beside another account's name.
+- A member's domain is all of its DC parts, its SID is ``user.target.id``.
+- ``process.args`` follow CommandLineToArgvW (theirs keep quotes in event 4688).
 """
 
 from collections.abc import Mapping
@@ -87,10 +102,12 @@ def _read(raw: RawEvent) -> WindowsEvent:
 
 def _reader(obj: Mapping[str, Any]) -> str | None:
     """Names the adapter for an object, None where it is no Windows event that is known."""
-    if isinstance(obj.get("winlog"), dict):
-        return "winlogbeat"
     if "EventID" in obj and ("Channel" in obj or "SourceName" in obj or "ProviderGuid" in obj):
         return "flat"
+    if isinstance(obj.get("winlog"), dict):
+        return "winlogbeat"
+    if "winlog.event_id" in obj and "winlog.channel" in obj:
+        return "winlogbeat"
     nested = obj.get("Event")
     if isinstance(nested, dict) and isinstance(nested.get("System"), dict):
         return "evtx"

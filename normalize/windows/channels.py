@@ -30,13 +30,16 @@ TASK: tuple[Rule, ...] = (
 )
 
 
+SET_FILE = file_path()
+
+
 def set_service(out: Event, data: EventData) -> None:
     """Writes a new service's command line as the file it starts."""
     image = data.get("ImagePath")
     if not isinstance(image, str) or image in NOTHING:
         return
     path = image[1:].partition('"')[0] if image[0] == '"' else image
-    file_path()(out, path)
+    SET_FILE(out, path)
 
 
 def set_threat(out: Event, data: EventData) -> None:
@@ -45,7 +48,7 @@ def set_threat(out: Event, data: EventData) -> None:
     for part in str(data.get("Path", "")).split(";", 16):
         kind, found, path = part.strip().partition(":_")
         if found and kind in ("file", "containerfile"):
-            file_path()(out, path)
+            SET_FILE(out, path)
             break
 
 
@@ -94,7 +97,7 @@ SERVICES: dict[str, Plan] = {
         SERVICE, category=CONFIGURATION, kind=CHANGE, action="service-start-type-changed"
     ),
     "7045": compile_plan(
-        (("ServiceName", "service.name"), ("ServiceType", "service.type")),
+        (("ServiceName", "service.name"),),
         category=CONFIGURATION,
         kind=CREATION,
         action="service-installed",

@@ -78,7 +78,7 @@ def _take_tags(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> None:
 
 def _take_event_type(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> None:
     out = event.out
-    if value not in NXLOG_EVENT_TYPES:
+    if type(value) is not str or value not in NXLOG_EVENT_TYPES:
         event.data["EventType"] = text_of(value)
         return
     out["winlog.shipper.EventType"] = value

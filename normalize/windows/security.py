@@ -242,6 +242,7 @@ def set_audit_policy(out: Event, data: EventData) -> None:
         out["winlog.event_data.AuditPolicyChangesDescription"] = words
 
 
+SET_FILE = file_path()
 ROOTS = (("\\registry\\machine", "HKLM"), ("\\registry\\user", "HKU"))
 
 
@@ -251,7 +252,7 @@ def set_object(out: Event, data: EventData) -> None:
     if kind in ("File", "Directory"):
         out["event.category"] = ["file"]
         if name:
-            file_path()(out, name)
+            SET_FILE(out, name)
     elif kind == "Key":
         out["event.category"] = ["registry"]
         set_key(out, name, "")

@@ -86,7 +86,8 @@ def set_user(out: Event, data: EventData) -> None:
     if not sid:
         return
     acted = data.get("User") or data.get("SourceUser")
-    if acted is None or acted in NOTHING or sid != SERVICE_SID or acted == SERVICE_USER:
+    named = isinstance(acted, str) and acted not in NOTHING
+    if not named or sid != SERVICE_SID or acted == SERVICE_USER:
         out["user.id"] = sid
 
 

@@ -86,6 +86,8 @@ def read(obj: Mapping[str, Any]) -> WindowsEvent:
     for key, value in obj.items():
         root = key.partition(".")[0]
         if root == "winlog":
+            if key != "winlog":
+                _read_dotted(event, key, value)
             continue
         if root not in ECS_ROOTS:
             if root not in OURS:
@@ -116,6 +118,18 @@ def _time(*candidates: Any) -> str:
         if text is not None and (instant := utc_ms(str(text))):
             return instant
     return ""
+
+
+def _read_dotted(event: WindowsEvent, key: str, value: Any) -> None:
+    """Takes one ``winlog.*`` key of an object whose keys are dotted."""
+    for prefix, target in (
+        ("winlog.event_data.", event.data),
+        ("winlog.user_data.", event.user_data),
+    ):
+        if key.startswith(prefix) and value is not None:
+            target[key[len(prefix) :]] = text_of(value)
+            return
+    _read_winlog(event, {key.removeprefix("winlog."): value})
 
 
 def _read_winlog(event: WindowsEvent, winlog: Mapping[str, Any]) -> None:

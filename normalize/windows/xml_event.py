@@ -86,7 +86,10 @@ def _attributes(text: str) -> dict[str, str]:
 
 
 def read(text: str) -> WindowsEvent:
-    """Reads one ``<Event>``. What can't be read marks the event irregular and is left out."""
+    """Reads one ``<Event>``. What can't be read marks the event irregular and is left out.
+
+    So does a second event in the same text: whoever cuts the input cuts between events.
+    """
     event = WindowsEvent()
     system = _section(text, "System")
     leaves, whole = _elements(system[0]) if system else ([], False)
@@ -106,6 +109,9 @@ def read(text: str) -> WindowsEvent:
         _read_data(data_leaves, event.data)
         _read_rendering(event.out, text)
         event.irregular = not regular
+    end = text.find("</Event>")
+    if end >= 0 and "<Event" in text[end + 8 :]:
+        event.irregular = True
     return event
 
 
@@ -279,7 +285,8 @@ def _take_rendering(out: Event, leaves: list[Element]) -> None:
         if tag == "Message":
             out["message"] = text
         elif tag == "Level":
-            set_level(out, text)
+            out["winlog.level"] = text.lower()
+            out.setdefault("log.level", text.lower())
         elif tag == "Task":
             out["winlog.task"] = text
         elif tag == "Opcode":
