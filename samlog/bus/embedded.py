@@ -30,7 +30,7 @@ from samlog.bus.base import TopicPartition
 from samlog.bus.embedded_consumer import EmbeddedConsumer
 from samlog.bus.embedded_errors import disk_errors
 from samlog.bus.embedded_format import TopicPaths, check_name
-from samlog.bus.embedded_open import create_topic, open_topic
+from samlog.bus.embedded_open import WAL_BYTES, create_topic, open_topic
 from samlog.bus.embedded_positions import Positions
 from samlog.bus.embedded_producer import EmbeddedProducer
 from samlog.bus.embedded_topic import TopicFile
@@ -75,6 +75,8 @@ class EmbeddedBus:
         self._clock = clock
         self._retention = {"": Retention()} | dict(retention or {})
         self._reserve_bytes = reserve_bytes
+        # Writing a log back takes its size once more, which must fit into what is kept free.
+        self._wal_bytes = min(WAL_BYTES, reserve_bytes // 4 or WAL_BYTES)
         self._opened: list[EmbeddedProducer | EmbeddedConsumer] = []
         self._closed = False
 
@@ -97,7 +99,7 @@ class EmbeddedBus:
         self._check_open()
         producer = EmbeddedProducer(
             client,
-            lambda topic: open_topic(self._paths(topic)),
+            self._open,
             max_record_bytes=self.max_record_bytes,
             reserve_bytes=self._reserve_bytes,
             clock=self._clock,
@@ -172,7 +174,7 @@ class EmbeddedBus:
             needed = embedded_positions.needed_from(self._folder)
         deleted = {}
         for topic in sorted(self.topics()):
-            with closing(open_topic(self._paths(topic))) as file:
+            with closing(self._open(topic)) as file:
                 if count := self._cut(file, self._retention_of(topic), needed.get(topic)):
                     deleted[topic] = count
         return deleted
@@ -202,7 +204,7 @@ class EmbeddedBus:
         """Deletes every record before the given offsets, read or not; readers meet a `Gap`."""
         self._check_open()
         for tp, offset in positions.items():
-            with closing(open_topic(self._paths(tp.topic))) as file:
+            with closing(self._open(tp.topic)) as file:
                 file.delete_before(offset)
 
     def forget_group(self, group: str) -> None:
@@ -231,8 +233,10 @@ class EmbeddedBus:
                 stack.callback(opened.close)
 
     def _open_if_exists(self, topic: str) -> TopicFile | None:
-        paths = self._paths(topic)
-        return open_topic(paths) if paths.exist() else None
+        return self._open(topic) if self._paths(topic).exist() else None
+
+    def _open(self, topic: str) -> TopicFile:
+        return open_topic(self._paths(topic), wal_bytes=self._wal_bytes)
 
     def _paths(self, topic: str) -> TopicPaths:
         return TopicPaths(self._folder, check_name("topic", topic))

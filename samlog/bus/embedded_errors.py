@@ -20,6 +20,7 @@ _log = structlog.get_logger()
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 _RETRY_DISK_S = 5.0
+_SMALLEST_WRITE = 256 * 1024
 
 
 class DamagedTopic(BusError):
@@ -60,6 +61,13 @@ def disk_full(path: Path, doing: str) -> Unavailable:
         "the retention; samlog keeps its positions and tries again",
         retry_after_s=_RETRY_DISK_S,
     )
+
+
+def _nothing_free(path: Path) -> bool:
+    try:
+        return free_bytes(path) < _SMALLEST_WRITE
+    except OSError:
+        return False
 
 
 def damaged(path: Path, what: str) -> DamagedTopic:
@@ -120,6 +128,8 @@ def _from_sqlite(error: sqlite3.Error, path: Path, doing: str) -> SamlogError:
         case sqlite3.SQLITE_CANTOPEN:
             return _not_openable(path, doing)
         case sqlite3.SQLITE_IOERR:
+            if _nothing_free(path):  # SQLite says so of its shared memory file
+                return disk_full(path, doing)
             return Unavailable(
                 f"{doing} failed with an I/O error ({name}) on {path}: look for the disk in the "
                 "kernel log (dmesg); samlog tries again",

@@ -24,7 +24,8 @@ from samlog.bus.embedded_topic import TopicFile
 from samlog.errors import BusError
 
 _BUSY_S = 30.0
-_WAL_BYTES = 16 * 1024 * 1024
+WAL_BYTES = 16 * 1024 * 1024
+"""How much a topic's write-ahead log takes before it is written back."""
 
 
 def create_topic(paths: TopicPaths, *, start: int = 0) -> None:
@@ -59,7 +60,7 @@ def _create_file(paths: TopicPaths, start: int) -> None:
     sync_folder(paths.folder)
 
 
-def open_topic(paths: TopicPaths) -> TopicFile:
+def open_topic(paths: TopicPaths, *, wal_bytes: int = WAL_BYTES) -> TopicFile:
     """Opens an existing topic, and rebuilds it first where it is damaged.
 
     Raises `BusError` when there is no such topic, or when it is damaged and another process has it
@@ -74,7 +75,7 @@ def open_topic(paths: TopicPaths) -> TopicFile:
         mark = _open_mark(paths.mark)
         try:
             fcntl.flock(mark, fcntl.LOCK_SH)
-            return _open_sound(paths, mark)
+            return _open_sound(paths, mark, wal_bytes)
         except BaseException:
             os.close(mark)
             raise
@@ -84,20 +85,20 @@ def _open_mark(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-def _open_sound(paths: TopicPaths, mark: int) -> TopicFile:
+def _open_sound(paths: TopicPaths, mark: int, wal_bytes: int) -> TopicFile:
     if not paths.damage.exists():
         try:
-            return _open_marked(paths, mark)
+            return _open_marked(paths, mark, wal_bytes)
         except DamagedTopic as error:
             note_damage(paths.damage, str(error))
     _rebuild_alone(paths, mark)
-    return _open_marked(paths, mark)
+    return _open_marked(paths, mark, wal_bytes)
 
 
-def _open_marked(paths: TopicPaths, mark: int) -> TopicFile:
+def _open_marked(paths: TopicPaths, mark: int, wal_bytes: int) -> TopicFile:
     # The mark is read first: what it says was committed before, so the file must say no less.
     _, marked_end = read_mark(mark)
-    connection = _connect(paths)
+    connection = _connect(paths, wal_bytes)
     try:
         topic = TopicFile(paths, mark, connection, busy_s=_BUSY_S)
         topic.declare_lost(marked_end)
@@ -107,13 +108,15 @@ def _open_marked(paths: TopicPaths, mark: int) -> TopicFile:
     return topic
 
 
-def _connect(paths: TopicPaths) -> sqlite3.Connection:
+def _connect(paths: TopicPaths, wal_bytes: int) -> sqlite3.Connection:
     with disk_errors(paths.db, f"opening topic {paths.topic}"):
         connection = connect(paths.db, busy_s=_BUSY_S)
         try:
-            connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_BYTES // PAGE_BYTES}")
-            connection.execute(f"PRAGMA journal_size_limit={4 * _WAL_BYTES}")
+            connection.execute(f"PRAGMA wal_autocheckpoint={wal_bytes // PAGE_BYTES}")
+            connection.execute(f"PRAGMA journal_size_limit={4 * wal_bytes}")
             connection.execute("PRAGMA cell_size_check=ON")
+            # Debian's SQLite overwrites what is deleted: each page once more through the log.
+            connection.execute("PRAGMA secure_delete=OFF")
             # Damaged cells come back as text; bytes compare with the checksum all the same.
             connection.text_factory = bytes
             _check_format(paths, connection)

@@ -34,8 +34,9 @@ from samlog.errors import BusError
 
 _log = structlog.get_logger()
 
-_DELETE_AT_ONCE = 1000
+_DELETE_AT_ONCE = 200
 _VACUUM_PAGES = 64
+_CHECKPOINT_WAIT_S = 0.1
 _MIN_FREE_PAGES = 64
 
 _BOUNDS = "SELECT first, max(next, ifnull((SELECT max(offset) FROM records), -1) + 1) FROM bounds"
@@ -114,9 +115,17 @@ class TopicFile:
     def _check_room(self, needed: int) -> None:
         if free_bytes(self.paths.folder) >= needed:
             return
+        self._checkpoint()
         _, reusable = self._pages()
-        if reusable * PAGE_BYTES < needed:
+        if free_bytes(self.paths.folder) + reusable * PAGE_BYTES < needed:
             raise disk_full(self.paths.db, "appending")
+
+    def _checkpoint(self) -> None:
+        """Empties the write-ahead log and gives its space back, unless somebody is busy with it."""
+        busy_s = self._busy_s
+        self._set_busy(_CHECKPOINT_WAIT_S)
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._set_busy(busy_s)
 
     def read(self, position: int, *, max_messages: int, max_bytes: int) -> Batch:
         """Returns messages from ``position`` on; an empty batch whose position moved is a gap.
@@ -197,13 +206,16 @@ class TopicFile:
     def delete_before(self, offset: int) -> int:
         """Deletes every record before ``offset`` (at most `end`) and returns how many.
 
-        In transactions of 1000 records, so that producers wait some ms at most.
+        In transactions of 200 records, so that producers wait some ms at most, and the log, which
+        takes each emptied page once more, stays small on a disk that is nearly full.
         """
         deleted = 0
         with self._errors("deleting"):
             while (count := self._delete_some(offset)) is not None:
                 deleted += count
-            self._give_back()
+            if deleted:
+                self._checkpoint()
+                self._give_back()
         return deleted
 
     def _delete_some(self, offset: int) -> int | None:
@@ -228,6 +240,7 @@ class TopicFile:
             before, (pages, free) = free, self._pages()
             if free >= before:
                 return
+            self._checkpoint()
 
     def _pages(self) -> tuple[int, int]:
         (pages,) = self._db.execute("PRAGMA page_count").fetchone()

@@ -66,8 +66,11 @@ def start(code: str, *arguments: str) -> subprocess.Popen[str]:
 def kill(process: subprocess.Popen[str]) -> list[str]:
     """Ends ``process`` as a crash does and returns what it had still printed."""
     process.send_signal(signal.SIGKILL)
-    output, _ = process.communicate(timeout=60)
-    return output.splitlines()
+    assert process.stdout is not None
+    with process.stdout as output:
+        rest = output.read().splitlines()
+    process.wait(timeout=60)
+    return rest
 
 
 # One consumer a group
