@@ -1,5 +1,6 @@
 """What the headers of a raw record say (architecture section 3, wire contract)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +39,7 @@ _AS_FIELDS = (
     (H_FULL_SHA256, "samlog.full_sha256"),
 )
 _MAX_HEADER = 1_024
+_CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,9}Z", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -75,7 +77,8 @@ def read_context(
     _check(words, unit)
     stated = words.get(H_RECEIVED, "")
     if stated:
-        received = parse_iso(stated) or received
+        moment = parse_iso(stated)
+        received, stated = (received, "") if moment is None else (moment, stated)
     fields: Event = {field: words[name] for name, field in _AS_FIELDS if words.get(name)}
     return Context(
         received=received,
@@ -107,7 +110,7 @@ def position_origin(
 
 def _milliseconds(stated: str, received: datetime) -> str:
     """Returns ``received`` as it is stored; cut out of the header where that is in UTC already."""
-    if len(stated) >= 24 and stated[19] == "." and stated[-1] == "Z":
+    if _CANONICAL.fullmatch(stated):
         return stated[:23] + "Z"
     return iso_ms(received)
 

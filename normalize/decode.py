@@ -5,6 +5,7 @@ be compared with ``event.hash``.
 """
 
 import codecs
+import re
 from typing import NamedTuple
 
 from samlog.errors import BadEvent
@@ -13,6 +14,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_CHARSET = re.compile(r"(?:utf|cp|iso|latin|windows|ibm|mac|koi)[\w-]{0,24}", re.IGNORECASE)
+"""Encodings of text; Python's codecs include transformations that are none, and slow ones."""
 _CONTROLS = bytes(b for b in range(32) if b not in b"\t\n\r\x1b") + b"\x7f"
 _CP1252 = "".join(
     bytes([b]).decode("cp1252", "ignore") or chr(b)  # five bytes are unassigned: kept as C1
@@ -42,7 +45,9 @@ def decode(data: bytes, encoding: str = "") -> Decoded:
         if data.startswith(bom):
             return _declared(data, name) or _fallback(data)
     if encoding and encoding.lower() not in ("utf-8", "utf8"):
-        return _declared(data, encoding) or _fallback(data)
+        declared = _declared(data, encoding) if _CHARSET.fullmatch(encoding) else None
+        if declared is not None:
+            return declared
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -66,7 +71,7 @@ def _declared(data: bytes, encoding: str) -> Decoded | None:
         text = data.decode(encoding)
         if text.encode(encoding) != data:
             return None
-    except (UnicodeError, LookupError):
+    except (ValueError, LookupError):
         return None
     return Decoded(text, encoding.lower())
 
