@@ -111,7 +111,7 @@ def _place(
             placed = relocated(node, _Places(fields, missing))
         except _NoField:
             continue
-        variants.append(Variant(0, placed, frozenset(numbers), fields is SAME))
+        _add(variants, Variant(0, placed, frozenset(numbers), fields is SAME))
     if variants:
         return variants
     if missing:
@@ -119,6 +119,15 @@ def _place(
     words = zip(("product", "category", "service"), rule.logsource, strict=True)
     detail = ", ".join(f"{name} {value}" for name, value in words if value)
     return Unmapped(rule, "unmapped_logsource", detail)
+
+
+def _add(variants: list[Variant], new: Variant) -> None:
+    """Adds a variant, or its sources to the one that reads the same places."""
+    for i, old in enumerate(variants):
+        if old.node == new.node:
+            variants[i] = old._replace(sources=old.sources | new.sources)
+            return
+    variants.append(new)
 
 
 class _Places(dict[str, Slot]):

@@ -36,6 +36,12 @@ RULE_FAULTS = (
 )
 """What a predicate could raise for an event of an unforeseen shape; the rule is then set aside."""
 
+ROUTING: Mapping[Mode, tuple[str, str, str]] = {
+    "ecs": ("event.dataset", "winlog.channel", "event.code"),
+    "raw": ("product", "Channel", "EventID"),
+}
+"""The fields that every event is routed by; sources may ask for more."""
+
 _NOT_SEARCHED = (
     "@timestamp",
     "data_stream.",
@@ -95,7 +101,7 @@ class Engine:
         self._new_scanner = new_scanner
         self._predicates: list[Predicate | None] = list(bind(built.program))
         self._needs = [clauses(variant.node) for variant in built.variants]
-        self._router = Router(built.sources)
+        self._router = Router(built.sources, ROUTING[mode])
         self._searched: dict[str, bool] = {}
         self._members: dict[tuple[int, ...], _Members] = {}
         self._routes: dict[Any, _Members] = {}
@@ -127,11 +133,14 @@ class Engine:
         for i in range(len(self._built.sources)):
             self._members_of(self._numbers(frozenset((i,))))
 
-    def match(self, event: Mapping[str, Any], *, prefilter: bool = True) -> list[Match]:
+    def match(
+        self, event: Mapping[str, Any], *, line: bytes | None = None, prefilter: bool = True
+    ) -> list[Match]:
         """Returns the rules that fire on a flat event, in the order in which they were loaded.
 
         ``event`` is a normalised event (mode ``ecs``) or what `detect.raw.flatten_raw` returns
-        (mode ``raw``); it is not changed. A rule that raises is set aside and noted in
+        (mode ``raw``); it is not changed. ``line`` is the JSON that it was read from: with it
+        keywords cost a tenth. A rule that raises is set aside and noted in
         ``stats.faults``; the others go on.
         """
         self.stats.events += 1
@@ -146,7 +155,7 @@ class Engine:
                 view = view or View(event, self._is_searched)
                 return view.haystack()
 
-            mask = members.group.candidates(event, haystack)
+            mask = members.group.candidates(event, haystack, line)
             if not mask:
                 return []
             numbers = members.numbers

@@ -8,6 +8,7 @@ generated code in tests.
 import operator
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import ip_network
 from typing import Any
 
@@ -19,6 +20,10 @@ from detect.text import NOTHING, Many, Slot, Texts, View, address, fold, moment,
 from samlog.errors import RuleError
 
 TextPredicate = Callable[[str], bool]
+
+REMEMBERED_TEXTS = 256
+REMEMBERED_CHARS = 1_024
+"""Texts, and their greatest length, whose answer a regex remembers."""
 
 FOLDED_OPS = frozenset({"eq", "contains", "starts", "ends", "glob"})
 
@@ -129,7 +134,9 @@ def _regex(arg: tuple[str, str]) -> TextPredicate:
         except UnicodeEncodeError:
             return search(text.encode("utf-8", "replace").decode()) is not None
 
-    return test
+    # Values repeat, and a call of RE2 from Python takes 2-5 µs against 0.1 µs for the memory.
+    remembered = lru_cache(maxsize=REMEMBERED_TEXTS)(test)
+    return lambda text: (remembered if len(text) <= REMEMBERED_CHARS else test)(text)
 
 
 def _pattern(arg: Pattern) -> TextPredicate:

@@ -11,11 +11,12 @@ one of the OR planes: a bit there is set by any of the slots. All planes of a va
 of ``2 * PLANES`` sections, so that one OR per literal found collects them all.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from detect.keywords import KeywordTable
 from detect.necessary import KEYWORDS, Clause, weight
-from detect.scan import Scanner, ScannerFactory
+from detect.scan import Scanner, ScannerFactory, best_factory
 from detect.text import Slot, fold, lookup, members, number, scalar_text
 
 PLANES = 2
@@ -180,21 +181,24 @@ class Group:
         self._wide_bits = self.everything & ~_all_of(wide_free)
         self._keywords = None
         if KEYWORDS in placed:
-            self._keywords = _Table(KEYWORDS, self.size, placed.pop(KEYWORDS), new_scanner)
+            found = placed.pop(KEYWORDS)
+            self._keywords = KeywordTable(self.size, PLANES, found, best_factory())
         self._tables = [
             _Table(slot, self.size, clauses, new_scanner) for slot, clauses in placed.items()
         ]
         self._keys = frozenset(key for table in self._tables for key in keys_of(table.slot))
-        self._shapes: dict[tuple[str, ...], _Shape] = {}
+        self._shapes: dict[frozenset[str], _Shape] = {}
 
-    def candidates(self, event: Mapping[str, Any], haystack: Any) -> int:
+    def candidates(
+        self, event: Mapping[str, Any], haystack: Callable[[], str], line: bytes | None
+    ) -> int:
         """Returns the mask of the rules that may fire; every rule that fires is in it.
 
-        ``haystack`` is called, at most once, for the text in which keywords are looked for.
+        ``haystack`` is called, at most once, for the text in which keywords are looked for;
+        ``line`` is the JSON that the event was read from, if it was not altered since.
         """
         self.events += 1
-        names = self._keys
-        shape = self._shapes.get(found := tuple([key for key in event if key in names]))
+        shape = self._shapes.get(found := frozenset(event.keys() & self._keys))
         if shape is None:
             shape = self._new_shape(found)
         mask = shape.base
@@ -206,8 +210,9 @@ class Group:
             mask &= table.miss(value) if kept is None else kept
         if mask & self._wide_bits:
             mask &= self._wide(event, shape)
-        if mask and self._keywords is not None and mask & ~self._keywords.absent:
-            mask &= self._keywords.compute(haystack())[0]
+        if self._keywords is not None and mask & self._keywords.concerned:
+            kept = None if line is None else self._keywords.of_line(line)
+            mask &= self._keywords.of_values(haystack()) if kept is None else kept
         if self.events % MAX_CACHED == 0:
             self._tidy()
         return mask
@@ -222,10 +227,10 @@ class Group:
             found >>= self.size
         return passed
 
-    def _new_shape(self, keys: tuple[str, ...]) -> _Shape:
+    def _new_shape(self, keys: frozenset[str]) -> _Shape:
         if len(self._shapes) >= MAX_SHAPES:
             self._shapes.clear()
-        shape = self._shapes[keys] = _Shape(self._tables, frozenset(keys), self.everything)
+        shape = self._shapes[keys] = _Shape(self._tables, keys, self.everything)
         return shape
 
     def _tidy(self) -> None:

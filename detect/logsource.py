@@ -5,7 +5,7 @@ recognised, and its fields. The tables are in ``detect/mappings/``.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,8 @@ _MNEMONIC = re.compile(r"%[A-Z][A-Z0-9_]{1,30}(?:-[A-Z0-9_]{1,30})?-[0-7]-[A-Z0-
 _SEARCHED = 300
 
 MAX_TOKENS = 10_000
-"""Values remembered per routing field, known or not; then they are forgotten at once."""
+"""Combinations of routing values remembered; then they are forgotten at once."""
+MAX_TOKEN_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,54 +81,75 @@ def conflicts(logsource: LogSource, event: LogSource) -> bool:
 class Router:
     """Tells which sources an event belongs to. The cost does not depend on how many there are.
 
-    Only values that some source names are kept apart, so there are few distinct outcomes however
-    many values arrive; an event whose routing value is a list or an object has the text of it.
+    The ``primary`` fields are looked up at once, and what they tell is remembered; the others (a
+    program's name, what is computed) only where a source that is still possible asks for them.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], primary: tuple[str, str, str]) -> None:
         self.sources = sources
-        self.keys = tuple(sorted({key for source in sources for key in source.where}))
-        self._known = {key: _values(sources, key) for key in self.keys}
-        self._tokens: list[dict[str, str]] = [{} for _ in self.keys]
-        self._routes: dict[tuple[str, ...], frozenset[int]] = {}
-        self._computed = CISCO in self.keys
+        self._primary = primary
+        self._where = [
+            {key: frozenset(map(fold, values)) for key, values in source.where.items()}
+            for source in sources
+        ]
+        self._first: dict[Any, tuple[frozenset[int], tuple[int, ...]]] = {}
 
     def route(self, event: Mapping[str, Any]) -> frozenset[int]:
-        """Returns the indexes of all sources whose ``where`` holds for ``event``."""
-        token = tuple(
-            [
-                self._token(i, value) if (value := event.get(key)) is not None else ""
-                for i, key in enumerate(self.keys)
-            ]
-        )
-        if self._computed and is_cisco(event):
-            token = tuple(
-                "yes" if key == CISCO else known
-                for key, known in zip(self.keys, token, strict=True)
-            )
-        found = self._routes.get(token)
+        """Returns the indexes of all sources whose ``where`` holds for ``event``.
+
+        A routing value that is a list or an object counts as its first text.
+        """
+        get = event.get
+        a, b, c = self._primary
+        token: tuple[Any, ...] = (get(a), get(b), get(c))
+        try:
+            found = self._first.get(token)
+        except TypeError:
+            token = tuple(map(_plain, token))
+            found = self._first.get(token)
         if found is None:
-            found = self._routes[token] = self._match(token)
+            found = self._begin(token)
+        sure, possible = found
+        if not possible:
+            return sure
+        return sure.union(i for i in possible if self._holds(i, event))
+
+    def _begin(self, token: tuple[Any, ...]) -> tuple[frozenset[int], tuple[int, ...]]:
+        have = dict(zip(self._primary, map(_plain, token), strict=True))
+        sure: list[int] = []
+        possible: list[int] = []
+        for i, where in enumerate(self._where):
+            if all(_is_among(have[key], where[key]) for key in self._primary if key in where):
+                (possible if where.keys() - have.keys() else sure).append(i)
+        if len(self._first) >= MAX_TOKENS:
+            self._first.clear()
+        found = (frozenset(sure), tuple(possible))
+        if all(value is None or len(str(value)) <= MAX_TOKEN_CHARS for value in token):
+            self._first[token] = found
         return found
 
-    def _token(self, i: int, value: Any) -> str:
-        tokens = self._tokens[i]
-        if value.__class__ is not str:
-            text = texts(value)
-            value = text if isinstance(text, str) else (text.members or ("",))[0]
-        found = tokens.get(value)
-        if found is None:
-            folded = fold(value[:200])
-            found = folded if folded in self._known[self.keys[i]] else "?"
-            if len(tokens) >= MAX_TOKENS:
-                tokens.clear()
-            if len(value) <= 200:
-                tokens[value] = found
-        return found
+    def _holds(self, i: int, event: Mapping[str, Any]) -> bool:
+        for key, values in self._where[i].items():
+            if key not in self._primary:
+                value = computed(event) if key == CISCO else _plain(event.get(key))
+                if not _is_among(value, values):
+                    return False
+        return True
 
-    def _match(self, token: tuple[str, ...]) -> frozenset[int]:
-        have = dict(zip(self.keys, token, strict=True))
-        return frozenset(i for i, source in enumerate(self.sources) if _holds(source, have))
+
+def _plain(value: Any) -> str:
+    """Returns the text of a routing value, "" where there is none."""
+    text = texts(value)
+    return text if isinstance(text, str) else next(iter(text.members), "")
+
+
+def _is_among(value: str, values: frozenset[str]) -> bool:
+    return fold(value[:MAX_TOKEN_CHARS]) in values if values else value != ""
+
+
+def computed(event: Mapping[str, Any]) -> str:
+    """Returns the value of `CISCO` for an event."""
+    return "yes" if is_cisco(event) else ""
 
 
 def is_cisco(event: Mapping[str, Any]) -> bool:
@@ -137,15 +159,4 @@ def is_cisco(event: Mapping[str, Any]) -> bool:
         isinstance(message, str)
         and event.get("event.module") in {"system", "samlog"}
         and _MNEMONIC.search(message, 0, _SEARCHED) is not None
-    )
-
-
-def _values(sources: Iterable[Source], key: str) -> frozenset[str]:
-    return frozenset(fold(value) for source in sources for value in source.where.get(key, ()))
-
-
-def _holds(source: Source, have: Mapping[str, str]) -> bool:
-    return all(
-        have[key] in {fold(v) for v in values} if values else have[key] != ""
-        for key, values in source.where.items()
     )

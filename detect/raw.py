@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from detect.rule import LogSource
-from detect.text import fold, json_text
+from detect.text import fold
 
 MAX_DEPTH = 32
 MAX_FIELDS = 20_000
@@ -18,7 +18,7 @@ MAX_FIELDS = 20_000
 def flatten_raw(event: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the event with the names that rules use.
 
-    Deeper than 32 levels, and beyond 20,000 fields, an object stays whole as JSON text. The cost
+    Deeper than 32 levels, and beyond 20,000 fields, an object stays whole. The cost
     for an event without nested objects is one look at each value.
     """
     inner = event.get("Event")
@@ -37,10 +37,9 @@ def flatten_raw(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def _flatten(name: str, value: Any, flat: dict[str, Any], depth: int) -> None:
     if isinstance(value, Mapping):
-        if depth >= MAX_DEPTH or len(flat) >= MAX_FIELDS:
-            flat[name] = json_text(value)
-            return
         flat[name] = value
+        if depth >= MAX_DEPTH or len(flat) >= MAX_FIELDS:
+            return
         for key, part in value.items():
             _flatten(f"{name}.{key}", part, flat, depth + 1)
     elif isinstance(value, list) and any(isinstance(part, Mapping) for part in value):

@@ -62,7 +62,7 @@ class DetectStep:
     def process(self, message: Message) -> Iterable[Record]:
         """Returns the detections on one event; [] for most."""
         event = read_event(message.value)
-        matches = self._engine.match(event)
+        matches = self._engine.match(event, line=message.value)
         if not matches:
             return ()
         detected = iso_ms(self._clock.now())

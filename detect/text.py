@@ -85,6 +85,21 @@ def _flat(values: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
+def leaves(value: Any) -> list[str]:
+    """Returns every text in ``value``, those inside lists and objects too, at most 10,000."""
+    found: list[str] = []
+    pending = [value]
+    while pending and len(found) < MAX_MEMBERS:
+        part = pending.pop()
+        if isinstance(part, Mapping):
+            pending.extend(part.values())
+        elif isinstance(part, list | tuple):
+            pending.extend(part)
+        elif part is not None:
+            found.append(scalar_text(part))
+    return found
+
+
 def scalar_text(value: Any) -> str:
     """Returns the text of a value that is neither null nor a list."""
     if isinstance(value, str):
@@ -242,7 +257,10 @@ class View:
             found: list[str] = []
             for key, value in self.event.items():
                 if searched(key):
-                    found.extend(members(value))
+                    if value.__class__ is str:
+                        found.append(value)
+                    else:
+                        found.extend(leaves(value))
             self._keywords = tuple(found)
         return self._keywords
 

@@ -7,7 +7,7 @@ Where only ECS fields are there (an endpoint's own events), these are read inste
 Sources: SigmaHQ taxonomy appendix and ``tests/thor.yml``; Sysmon's event ids; audit event 4688.
 """
 
-from detect.logsource import SAME, Fields, Source
+from detect.logsource import Fields, Source
 from detect.text import Slot
 
 SYSMON = ("Microsoft-Windows-Sysmon/Operational",)
@@ -200,7 +200,10 @@ SOURCES: tuple[Source, ...] = (
 )
 
 _RAW_NAMES = {"winlog.channel": "Channel", "event.code": "EventID"}
-_RAW_AUDIT = Fields(dict(AUDIT_NAMES), prefix="")
+_RAW_PROVIDER: dict[str, Slot] = {"Provider_Name": ("Provider_Name", "SourceName")}
+_RAW_EVENT = Fields(_RAW_PROVIDER, prefix="")
+"""NXLog calls the provider SourceName."""
+_RAW_AUDIT = Fields({**_RAW_PROVIDER, **AUDIT_NAMES}, prefix="")
 
 RAW_SOURCES: tuple[Source, ...] = tuple(
     Source(
@@ -208,7 +211,7 @@ RAW_SOURCES: tuple[Source, ...] = tuple(
         source.category,
         source.service,
         {_RAW_NAMES[key]: values for key, values in source.where.items()},
-        _RAW_AUDIT if source.fields is AUDIT else SAME,
+        _RAW_AUDIT if source.fields is AUDIT else _RAW_EVENT,
     )
     for source in SOURCES
 )

@@ -1,0 +1,70 @@
+"""Keywords, which are looked for in all values of an event: the candidates among their rules.
+
+Two ways to the same answer. Over the values: they are joined and folded, and scanned. Over the
+JSON line that the event came in: one scan of bytes, several times cheaper; it may find more than
+the values hold (names of fields), never less. The line serves only where a literal is written in
+it just as in a value: all ASCII, and nothing escaped as ``\\u0041`` or ``\\/``.
+"""
+
+import re
+from collections.abc import Sequence
+
+import orjson
+
+from detect.necessary import Clause
+from detect.scan import ScannerFactory, line_scanner
+
+_NUMERIC = re.compile(r"[0-9eE.+-]+\Z")
+"""A literal that a float may hold: 1e16 in a line is 1e+16 as Python writes it."""
+
+
+class KeywordTable:
+    """The masks of all keyword clauses of a group; clause planes as in `detect.index`."""
+
+    def __init__(
+        self, size: int, planes: int, placed: Sequence[tuple[Clause, int]], new: ScannerFactory
+    ) -> None:
+        self._size = size
+        self._all = (1 << size) - 1
+        self._free = [self._all] * planes
+        bits: dict[str, int] = {}
+        for clause, position in placed:
+            plane, bit = divmod(position, size)
+            self._free[plane] &= ~(1 << bit)
+            for atom in clause:
+                bits[atom.arg] = bits.get(atom.arg, 0) | 1 << position
+        self._bits = list(bits.values())
+        self._scan = new(list(bits))
+        in_line = {text: found for text, found in bits.items() if not _NUMERIC.match(text)}
+        self._always = 0
+        for text, found in bits.items():
+            if text not in in_line:
+                self._always |= found
+        ascii_only = {text: found for text, found in in_line.items() if text.isascii()}
+        self._line_bits = list(ascii_only.values())
+        self._scan_line = line_scanner([orjson.dumps(text)[1:-1] for text in ascii_only])
+        self.concerned = self._all & ~self._split(0)
+
+    def of_values(self, haystack: str) -> int:
+        """Returns the mask of rules whose keyword clauses hold in the folded values."""
+        found = 0
+        for i in self._scan(haystack):
+            found |= self._bits[i]
+        return self._split(found)
+
+    def of_line(self, line: bytes) -> int | None:
+        """Returns at least the rules of `of_values`, or None where the line will not do."""
+        numbers = self._scan_line(line)
+        if numbers is None:
+            return None
+        found = self._always
+        for i in numbers:
+            found |= self._line_bits[i]
+        return self._split(found)
+
+    def _split(self, found: int) -> int:
+        passed = self._all
+        for free in self._free:
+            passed &= free | found
+            found >>= self._size
+        return passed
