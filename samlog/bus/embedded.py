@@ -116,25 +116,24 @@ class EmbeddedBus:
         self._check_open()
         with disk_errors(self._folder, "opening the bus"):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        positions = Positions.open(self._folder, group)
-        locks: list[int] = []
+        held = ExitStack()
         try:
+            positions = Positions.open(self._folder, group)
+            held.callback(positions.close)
             for topic in sorted(set(topics)):
                 name = check_name("topic", topic)
-                locks.append(embedded_positions.lock(self._folder, group, name, member))
+                held.callback(os.close, embedded_positions.lock(self._folder, group, name, member))
             positions.join(topics)
             consumer = EmbeddedConsumer(
                 group,
                 topics,
                 positions=positions,
-                locks=locks,
+                held=held,
                 open_topic=self._open_if_exists,
                 clock=self._clock,
             )
         except BaseException:
-            positions.close()
-            for fd in locks:
-                os.close(fd)
+            held.close()
             raise
         self._remember(consumer)
         return consumer

@@ -1,7 +1,7 @@
 """Reads topics of the embedded bus as the one consumer of a group."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from samlog.bus.base import Gap, Message, TopicPartition
@@ -30,7 +30,8 @@ class EmbeddedConsumer:
     """A consumer. Topics that are named and do not exist yet are joined once they do.
 
     While records wait in several topics, each gets an equal share of a poll, so that a unit with a
-    backlog does not hold up the others. A poll gives at most some 32 MiB.
+    backlog does not hold up the others. A poll gives at most some 32 MiB. ``held`` is what `close`
+    releases: the positions, the locks, and each topic that is joined.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class EmbeddedConsumer:
         topics: Sequence[str],
         *,
         positions: Positions,
-        locks: Sequence[int],
+        held: ExitStack,
         open_topic: Callable[[str], TopicFile | None],
         clock: Clock,
     ) -> None:
@@ -47,7 +48,7 @@ class EmbeddedConsumer:
         """Partitions whose commit was ignored because they were not assigned."""
         self._group = group
         self._positions = positions
-        self._locks = list(locks)
+        self._held = held
         self._open_topic = open_topic
         self._clock = clock
         self._awaited = list(dict.fromkeys(topics))
@@ -59,14 +60,17 @@ class EmbeddedConsumer:
         self._join_new_topics()
 
     def _join_new_topics(self) -> None:
-        still: list[str] = []
-        for topic in self._awaited:
+        for topic in list(self._awaited):
             file = self._open_topic(topic)
             if file is None:
-                still.append(topic)
                 continue
-            self._reading[topic] = self._begin(file)
-        self._awaited = still
+            try:
+                self._reading[topic] = self._begin(file)
+            except BaseException:
+                file.close()
+                raise
+            self._held.callback(file.close)
+            self._awaited.remove(topic)
 
     def _begin(self, file: TopicFile) -> _Reading:
         committed = self._positions.get().get(file.paths.topic)
@@ -193,11 +197,7 @@ class EmbeddedConsumer:
         if self.closed:
             return
         self.closed = True
-        for one in self._reading.values():
-            one.file.close()
-        self._positions.close()
-        for fd in self._locks:
-            os.close(fd)
+        self._held.close()
 
     def _check_open(self, doing: str) -> None:
         if self.closed:

@@ -89,6 +89,7 @@ class TopicFile:
         Raises `Unavailable` also when less than ``reserve_bytes`` would stay free: readers need a
         little room to commit, and retention to cut, or a full disk could never empty itself.
         """
+        # 500 records of 2 kB a call: 7.8 µs of CPU a record from `send` on, 100k/s durable.
         with self._errors("appending"):
             self._set_busy(busy_s)
             self._check_room(reserve_bytes + sum(len(row[2]) for row in rows))
@@ -151,7 +152,7 @@ class TopicFile:
 
     def _intact(self, position: int, max_messages: int, max_bytes: int) -> list[Message]:
         """Returns the messages before the first that is missing or wrong."""
-        # 2 kB values with 4 headers: 270-350k/s alone on 2 cores, half of it Python's tuples.
+        # 2 kB values with 4 headers, 500 a poll and commit: 4.0 µs of CPU a record, 228k/s.
         messages: list[Message] = []
         topic = self.paths.topic
         size = 0

@@ -214,6 +214,23 @@ def test_damage_is_not_repaired_while_another_process_has_the_topic_open(
     open_bus(tmp_path).consumer("reader", [TOPIC])
 
 
+def test_a_consumer_that_is_stopped_by_one_topic_leaves_the_others_free(
+    db: Path, tmp_path: Path
+) -> None:
+    bus = open_bus(tmp_path)
+    bus.create_topics(["samlog.a"])
+    other = bus.producer("other")
+    other.send(Record(TOPIC, b"x"))
+    (db.parent / f"{TOPIC}.damage").write_text("noted before")
+    with pytest.raises(BusError, match="still has it open"):
+        bus.consumer("reader", ["samlog.a", TOPIC])
+
+    (db.parent / "samlog.a.damage").write_text("rebuilding needs it alone")
+    consumer = bus.consumer("reader", ["samlog.a"])
+
+    assert consumer.poll(timeout_s=0.0) == []
+
+
 def test_appending_goes_on_after_the_old_end_when_the_file_was_rebuilt(
     db: Path, tmp_path: Path
 ) -> None:
