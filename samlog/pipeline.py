@@ -154,11 +154,16 @@ def all_topics(settings: Settings) -> list[str]:
 
 
 def rule_paths(settings: Settings) -> list[Path]:
-    """Returns the rule folders of the configuration; ``builtin`` is samlog's own pack."""
+    """Returns the rule folders of the configuration."""
+    return rule_folders(settings.rules)
+
+
+def rule_folders(names: Sequence[str]) -> list[Path]:
+    """Returns rule folders by name; ``builtin`` is samlog's own pack."""
     import detect
 
     own = Path(detect.__file__).parent / "rules"
-    return [own if rule == BUILTIN_RULES else Path(rule) for rule in settings.rules]
+    return [own if name == BUILTIN_RULES else Path(name) for name in names]
 
 
 def build_stage(

@@ -42,10 +42,13 @@ def emit(rows: Iterable[Mapping[str, Any]]) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
     """Prints a table for people; cell text is made harmless, long text is cut by the terminal."""
-    shown = Table(*columns, title=title or None, box=None, header_style="bold", pad_edge=False)
+    shown = Table(title=title or None, box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        shown.add_column(column, no_wrap=True, overflow="ellipsis")
     for row in rows:
         shown.add_row(*(harmless(str(cell), 300).replace("[", "\\[") for cell in row))
-    Console(soft_wrap=not sys.stdout.isatty()).print(shown)
+    # Into a pipe nothing is cut: whoever reads it there wants whole values.
+    Console(width=None if sys.stdout.isatty() else 4_000).print(shown)
 
 
 def summary(line: str) -> None:

@@ -1,0 +1,167 @@
+"""``samlog detect``: rules against files of logs, without a server."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+import orjson
+
+from detect.engine import Engine, Match
+from detect.raw import flatten_raw
+from detect.step import matched
+from samlog import pipeline
+from samlog.cli.common import number, summary
+from samlog.cli.files import read_files
+from samlog.clock import Clock
+from samlog.errors import BadEvent, ConfigError, Exit
+from samlog.event import Event
+from samlog.log import harmless
+
+Read = Callable[[str, bytes], list[Event]]
+
+
+@click.command(
+    help="\b\nExample: samlog detect --rules sigma/rules Security.evtx\n"
+    "Example: samlog detect --rules builtin --json auth.log | jq .title\n\n"
+    "Match logs against Sigma rules. Default: parse, then match. "
+    "Exit 0 when nothing fired or something did; 1 when records were rejected."
+)
+@click.argument("files", nargs=-1, metavar="FILE...|-")
+@click.option("--rules", "-r", multiple=True, help="Folder or file; may be repeated. [builtin]")
+@click.option("--raw", is_flag=True, help="Rules' own field names on the JSON as it is.")
+@click.option("--ecs", is_flag=True, help="The input is normalised already.")
+@click.option("--json", "as_json", is_flag=True, help="NDJSON, one line a match.")
+@click.option("--no-prefilter", is_flag=True, help="Ask every rule: slow, the same answer.")
+@click.option("--stats", is_flag=True, help="Rules loaded, unmapped, refused; events/s.")
+def command(
+    files: tuple[str, ...],
+    rules: tuple[str, ...],
+    raw: bool,
+    ecs: bool,
+    as_json: bool,
+    no_prefilter: bool,
+    stats: bool,
+) -> int:
+    if raw and ecs:
+        raise click.UsageError("--raw and --ecs exclude each other")
+    pipeline.refuse_foreign_packages()
+    clock = pipeline.system_clock()
+    engine = Engine.load(
+        pipeline.rule_folders(rules or (pipeline.BUILTIN_RULES,)), mode="raw" if raw else "ecs"
+    )
+    for error in engine.report.refused[:10]:
+        summary(f"refused: {error}")
+    if not engine.rules:
+        raise ConfigError(f"no rule could be loaded from {', '.join(rules)}")
+    run = _Run(engine, clock, prefilter=not no_prefilter, as_json=as_json)
+    read: Read = read_raw if raw else read_ecs if ecs else reader_of_logs(clock)
+    for name, record in read_files(files):
+        run.take(name, record, read)
+    sys.stdout.buffer.flush()
+    run.tell(stats)
+    return Exit.FAILED if run.rejected else Exit.DONE
+
+
+class _Run:
+    """Counts events over all files and writes a line a match."""
+
+    def __init__(self, engine: Engine, clock: Clock, *, prefilter: bool, as_json: bool) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._prefilter = prefilter
+        self._as_json = as_json
+        self._started = clock.monotonic_s()
+        self.events = 0
+        self.matches = 0
+        self.rejected = 0
+
+    def take(self, name: str, record: bytes, read: Read) -> None:
+        try:
+            events = read(name, record)
+        except BadEvent as bad:
+            self.rejected += 1
+            self.events += 1
+            if self.rejected <= 10:
+                summary(f"rejected {name}: {harmless(str(bad))}")
+            return
+        for event in events:
+            for match in self._engine.match(event, prefilter=self._prefilter):
+                self.matches += 1
+                self._write(match, event)
+            self.events += 1
+
+    def _write(self, match: Match, event: Event) -> None:
+        rule = match.rule
+        row: dict[str, Any] = {
+            "event": self.events,
+            "rule": rule.id,
+            "title": rule.title,
+            "level": rule.level,
+            "author": rule.author,
+            "@timestamp": event.get("@timestamp"),
+            "host": event.get("host.name"),
+            "tags": list(rule.tags),
+            "matched": matched(match.fields),
+        }
+        if self._as_json:
+            line = orjson.dumps(row, default=repr)
+        else:
+            shown = ", ".join(f"{k}={harmless(str(v), 80)}" for k, v in row["matched"].items())
+            line = (
+                f"{row['event']:>8}  {rule.level:13} {rule.title}  [{rule.id}]  {shown}  "
+                f"({harmless(rule.author, 80)})"
+            ).encode("utf-8", "replace")
+        sys.stdout.buffer.write(line + b"\n")
+
+    def tell(self, stats: bool) -> None:
+        seconds = self._clock.monotonic_s() - self._started
+        summary(
+            f"read {number(self.events)} · matches {number(self.matches)} · "
+            f"rejected {number(self.rejected)} · {seconds:.1f} s"
+        )
+        if not stats:
+            return
+        report = self._engine.report
+        summary(
+            f"rules loaded {number(len(report.loaded))} · "
+            f"without a mapping {number(len(report.unmapped))} · "
+            f"refused {number(len(report.refused))} · "
+            f"{number(self.events / seconds if seconds else 0)} events/s without load time"
+        )
+        for reason, count in report.reasons().items():
+            summary(f"  refused {reason}: {count}")
+        for rule, fault in self._engine.stats.faults.items():
+            summary(f"  set aside {rule}: {fault}")
+
+
+def read_ecs(name: str, record: bytes) -> list[Event]:
+    return [_object(record)]
+
+
+def read_raw(name: str, record: bytes) -> list[Event]:
+    return [flatten_raw(_object(record))]
+
+
+def _object(record: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(record)
+    except orjson.JSONDecodeError as error:
+        raise BadEvent("event_not_json", str(error)) from error
+    if not isinstance(value, dict):
+        raise BadEvent("event_not_json", f"a JSON {type(value).__name__}, expected an object")
+    return value
+
+
+def reader_of_logs(clock: Clock) -> Read:
+    """Returns the reader that parses raw logs first."""
+    from normalize.frame import Normalizer
+    from normalize.parse import parse_record
+    from normalize.registry import Registry
+
+    normalizer = Normalizer({}, Registry())
+
+    def read(name: str, record: bytes) -> list[Event]:
+        return parse_record(record, normalizer, received=clock.now(), name=name)
+
+    return read

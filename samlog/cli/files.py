@@ -1,0 +1,65 @@
+"""Reads the files that are named on a command line, with a progress bar on a terminal."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from ingest.content import read_pieces
+from samlog.config import MIB
+from samlog.errors import ConfigError
+
+EVERY = 500
+
+
+def read_files(paths: tuple[str, ...], limit: int = MIB) -> Iterator[tuple[str, bytes]]:
+    """Yields (name, record) of .evtx, .json, .ndjson, .log and .gz files; ``-`` is stdin.
+
+    A record is cut at ``limit`` bytes. Raises `ConfigError` for a file that cannot be read.
+    """
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as progress:
+        for name in paths or ("-",):
+            if name == "-":
+                yield from _stdin(limit)
+                continue
+            path = Path(name)
+            try:
+                size = None if path.suffix == ".gz" else path.stat().st_size
+                task = progress.add_task(path.name, total=size)
+                for number, piece in enumerate(read_pieces(path, limit)):
+                    if number % EVERY == 0:
+                        progress.update(task, completed=piece.end)
+                    yield f"{path.name}:{piece.offset}", piece.value
+                progress.remove_task(task)
+            except OSError as error:
+                raise ConfigError(f"cannot be read: {error.strerror}", path=name) from error
+
+
+def _stdin(limit: int) -> Iterator[tuple[str, bytes]]:
+    number = 0
+    while line := sys.stdin.buffer.readline(limit + 1):
+        if len(line) > limit and not line.endswith(b"\n"):
+            while (rest := sys.stdin.buffer.readline(MIB)) and not rest.endswith(b"\n"):
+                continue
+        text = line.rstrip(b"\r\n")[:limit]
+        if text:
+            yield f"stdin:{number}", text
+        number += 1
