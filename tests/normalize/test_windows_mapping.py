@@ -40,6 +40,11 @@ def test_a_command_line_is_split_as_windows_splits_it(line: str, args: list[str]
 def test_a_command_line_has_a_bounded_number_of_arguments() -> None:
     assert len(split_args("a " * 5000)) == MAX_ARGS
     assert len(split_args('"a" ' * 5000)) == MAX_ARGS
+    assert len(split_args('"a""b" ' * 4000)) == MAX_ARGS
+
+
+def test_a_text_longer_than_windows_takes_is_no_command_line() -> None:
+    assert split_args("a " * 20_000) == []
 
 
 @pytest.mark.parametrize(
