@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
+from ingest.content import CHUNK
 from ingest.inbox import Inbox
 from ingest.listen import bind, parse_listen, peer_name
 from ingest.source import Captured, Context, received
@@ -168,7 +169,14 @@ class HttpSource:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         make = JsonSplitter if media_type == "application/json" else LineSplitter
         splitter = make(self._context.max_event_bytes)
-        return splitter.feed(body) + splitter.finish()
+        pieces: list[Piece] = []
+        for start in range(0, len(body), CHUNK):
+            pieces += splitter.feed(body[start : start + CHUNK])
+            if len(pieces) > self.config.max_body_events:
+                raise Refused(
+                    413, f"more than {self.config.max_body_events} events (max_body_events)"
+                )
+        return pieces + splitter.finish()
 
     def _events(self, peer: str, origin: str, pieces: Sequence[Piece]) -> list[Captured]:
         stream = self._streams[zlib.crc32(peer.encode()) % STREAMS]

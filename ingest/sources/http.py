@@ -12,7 +12,7 @@ application/json`` the body may also be an array, or objects that go over severa
 | 200 | every event is durable on the bus |
 | 400 | the body can't be unpacked; nothing was taken |
 | 408 | the body did not come in time; nothing was taken |
-| 413 | the body is larger than ``max_body_bytes``, as sent or unpacked; nothing was taken |
+| 413 | over ``max_body_bytes`` (sent or unpacked) or ``max_body_events``; nothing was taken |
 | 415 | unknown ``Content-Encoding`` |
 | 429 | samlog is behind: send it again after ``Retry-After`` seconds; nothing was taken |
 | 503 | the bus did not take it in time, or samlog stops: send it again after ``Retry-After`` |
@@ -37,6 +37,8 @@ class Config(source.Config):
     listen: Listen = "127.0.0.1:9601"
     max_body_bytes: int = Field(default=16 << 20, ge=1024, le=1 << 30)
     """Largest body, as sent and unpacked."""
+    max_body_events: int = Field(default=100_000, ge=1)
+    """Most events in one body."""
     queue_bytes: int = Field(default=64 << 20, ge=1 << 16)
     """What may wait between receiving and the bus; beyond it the answer is 429."""
     body_timeout_s: float = Field(default=30.0, gt=0)

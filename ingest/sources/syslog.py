@@ -117,8 +117,8 @@ class SyslogSource:
         self.drain()
         self._thread.join(STOP_S)
 
-    def accept(self, peer: str, messages: Iterable[Message]) -> bool:
-        """Queues what ``peer`` sent; tells whether the queue is full now. Loop thread only."""
+    def accept(self, peer: str, messages: Iterable[Message]) -> None:
+        """Queues what ``peer`` sent. Loop thread only."""
         stream = self._streams[zlib.crc32(peer.encode()) % STREAMS]
         at = received(self._context.clock.now())
         sender = peer.encode()
@@ -132,7 +132,13 @@ class SyslogSource:
             events.append(Captured(stream, value, headers))
         if events:
             self._inbox.put(events)
-        return self._inbox.full
+        self.pause_if_full()
+
+    def pause_if_full(self) -> None:
+        """Stops all senders at once: a full queue grows by one chunk and not by one each."""
+        if self._inbox.full and not self.draining:
+            for connection in self.connections:
+                connection.pause()
 
     def make_room(self) -> bool:
         """Sees whether one more connection may be had, closing a silent one if need be."""
@@ -261,11 +267,14 @@ class _Connection(asyncio.Protocol):
             transport.abort()
             return
         self._owner.connections[self] = None
+        self._owner.pause_if_full()
 
     def data_received(self, data: bytes) -> None:
         self.active_at = self._owner._loop.time()
-        full = self._owner.accept(self._peer, self._framer.feed(data))
-        if full and self._transport and not self._paused and not self._owner.draining:
+        self._owner.accept(self._peer, self._framer.feed(data))
+
+    def pause(self) -> None:
+        if self._transport and not self._paused:
             self._paused = True
             self._transport.pause_reading()
 

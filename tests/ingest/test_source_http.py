@@ -124,6 +124,18 @@ def test_a_gzip_bomb_is_refused(bench: Any, pool: ThreadPoolExecutor) -> None:
     assert post(pool, source, bomb, content_encoding="gzip").result().status_code == 413
 
 
+@pytest.mark.parametrize("media_type", ["application/json", "text/plain"])
+def test_a_body_of_too_many_events_is_refused(
+    bench: Any, pool: ThreadPoolExecutor, media_type: str
+) -> None:
+    source = http(bench, max_body_events=10)
+
+    answer = post(pool, source, b"{}\n" * 11, content_type=media_type).result()
+
+    assert answer.status_code == 413
+    assert source.read(10, 1000) == []
+
+
 def test_a_sender_is_told_to_come_back_when_the_queue_is_full(
     bench: Any, pool: ThreadPoolExecutor
 ) -> None:

@@ -80,6 +80,21 @@ def test_a_sender_waits_while_the_queue_is_full_and_nothing_is_lost(bench: Any) 
     assert len(found) >= number
 
 
+def test_many_senders_together_fill_the_queue_by_one_chunk_only(bench: Any) -> None:
+    source = syslog(bench, queue_bytes=1 << 16)
+    senders = [connect(source) for _ in range(20)]
+    for sender in senders:
+        sender.setblocking(False)
+        sender.send(b"<34>a\n" * 20_000)
+    bench.until(lambda: source._inbox.full)
+    bench.until(lambda: all(one._paused for one in source.connections))
+
+    chunk_of_events = (256 << 10) // len(b"<34>a\n")
+    assert len(source._inbox._events) <= chunk_of_events + (1 << 16)
+    for sender in senders:
+        sender.close()
+
+
 def test_datagrams_wait_in_the_kernel_while_the_queue_is_full(bench: Any) -> None:
     source = syslog(bench, protocol="udp", queue_bytes=1 << 16)
     for number in range(60):
