@@ -6,7 +6,7 @@ from itertools import islice
 from normalize.windows import channels, powershell, security, sysmon
 from normalize.windows.plan import Plan, compile_plan
 from normalize.windows.record import MAX_FIELDS, EventData, Names, WindowsEvent
-from normalize.windows.system import set_outcome
+from normalize.windows.system import set_account, set_outcome
 from normalize.windows.times import stamp, utc_ms
 from samlog.event import Event, RawEvent
 
@@ -15,6 +15,7 @@ FAMILIES: dict[str, dict[str, Plan]] = {
     **channels.FAMILIES,
     SYSMON: sysmon.PLANS,
     "microsoft-windows-sysmon/operational": sysmon.PLANS,
+    "linux-sysmon": sysmon.PLANS,
     "microsoft-windows-security-auditing": security.PLANS,
     "microsoft-windows-eventlog": security.PLANS,
     "security": security.PLANS,
@@ -31,6 +32,7 @@ DATASETS = {
     "system": "system.system",
     "application": "system.application",
     "microsoft-windows-sysmon/operational": "windows.sysmon_operational",
+    "linux-sysmon/operational": "sysmon_linux.log",
     "windows powershell": "windows.powershell",
     "microsoft-windows-powershell/operational": "windows.powershell_operational",
     "powershellcore/operational": "windows.powershell_operational",
@@ -68,6 +70,7 @@ def to_ecs(event: WindowsEvent, raw: RawEvent) -> Event:
         out[EVENT_DATA[name]] = value
     dataset, plan, is_sysmon = route(event.channel, event.provider, event.code)
     out["event.kind"] = "event"
+    set_account(out)
     plan.run(out, data)
     if "event.action" not in out and (task := out.get("winlog.task")):
         out["event.action"] = task

@@ -5,6 +5,7 @@ logged on (Target). Agrees with Elastic's ``system.security``.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from normalize.windows import tables_codes as codes
 from normalize.windows.network import TRANSPORTS
@@ -119,6 +120,9 @@ TRUST: tuple[Rule, ...] = (
     ("TdoDirection", "winlog.trustDirection", codes.TRUST_DIRECTIONS.get),
     ("TdoAttributes", "winlog.trustAttribute", codes.TRUST_ATTRIBUTES.get),
 )
+
+
+MAX_RIGHTS = 64
 
 
 def value(data: EventData, name: str) -> str:
@@ -242,6 +246,18 @@ def set_audit_policy(out: Event, data: EventData) -> None:
         out["winlog.event_data.AuditPolicyChangesDescription"] = words
 
 
+@lru_cache(maxsize=1024)
+def access_words(listed: str) -> tuple[str, ...]:
+    """Returns the rights of an AccessList (``%%1538 %%4416``) in words."""
+    return tuple(message(part) for part in listed.split()[:MAX_RIGHTS])
+
+
+def set_access(out: Event, data: EventData) -> None:
+    """Describes the rights that were asked for beside their codes."""
+    if listed := value(data, "AccessList"):
+        out["winlog.event_data.AccessListDescription"] = list(access_words(listed))
+
+
 SET_FILE = file_path()
 ROOTS = (("\\registry\\machine", "HKLM"), ("\\registry\\user", "HKU"))
 
@@ -308,7 +324,8 @@ PLANS.update(
         *_same("4648", (*SUBJECT, *EFFECTIVE, *ORIGIN, *PROCESS)),
         *_same("4964", LOGON, set_logon),
         *_same("4657", DEFAULT, set_registry_value),
-        *_same("4656 4658 4660 4661 4663", DEFAULT, set_object),
+        *_same("4656 4658 4660 4661 4663", DEFAULT, set_object, set_access),
+        *_same("4662", DEFAULT, set_access),
         *_same("4670 4715 4817 4907", DEFAULT, set_descriptors),
         *_same("4690", (*SUBJECT, ("SourceProcessId", "process.pid", integer))),
         *_same(
@@ -354,7 +371,7 @@ PLANS.update(
         ),
         *_same("4778 4779", SESSION, set_client),
         *_same("4825", (*SESSION, ("AccountName", "user.name")), set_client),
-        *_same("5140 5142 5143 5144 5145", SHARE),
+        *_same("5140 5142 5143 5144 5145", SHARE, set_access),
         *_same(
             "5031 5148 5149 5150 5151 5152 5153 5154 5155 5156 5157 5158 5159",
             FILTERING,

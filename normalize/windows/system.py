@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from normalize.windows.record import WindowsEvent, text_of
+from normalize.windows.tables_sids import WELL_KNOWN
 from samlog.event import Event
 
 LEVELS = {
@@ -100,6 +101,16 @@ def set_outcome(out: Event) -> None:
         if outcome is not None:
             out["event.outcome"] = outcome
             return
+
+
+def set_account(out: Event) -> None:
+    """Names the System part's account by its SID, as an agent on the host does."""
+    sid = out.get("winlog.user.identifier")
+    if type(sid) is not str or sid not in WELL_KNOWN or "winlog.user.name" in out:
+        return
+    domain, out["winlog.user.name"] = WELL_KNOWN[sid]
+    if domain:
+        out["winlog.user.domain"] = domain
 
 
 def set_number(out: Event, field: str, value: Any) -> None:

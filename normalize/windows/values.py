@@ -53,13 +53,19 @@ def boolean(value: str) -> bool | None:
     return True if lowered == "true" else False if lowered == "false" else None
 
 
+def _cut(path: str) -> int:
+    """Returns where the name begins, less one; a path of Sysmon for Linux has slashes."""
+    cut = path.rfind("\\")
+    return cut if cut >= 0 else path.rfind("/")
+
+
 def executable(prefix: str) -> Setter:
     """Returns a setter of ``<prefix>.executable`` and ``<prefix>.name``."""
     path_field, name_field = prefix + ".executable", prefix + ".name"
 
     def write(out: Event, value: str) -> None:
         out[path_field] = value
-        name = value[value.rfind("\\") + 1 :]
+        name = value[_cut(value) + 1 :]
         if name and name[0] != "<":
             out[name_field] = name
 
@@ -164,7 +170,7 @@ def file_path(prefix: str = "file") -> Setter:
 
     def write(out: Event, value: str) -> None:
         out[path] = value
-        cut = value.rfind("\\")
+        cut = _cut(value)
         name = value[cut + 1 :]
         if cut > 0:
             out[directory] = value[:cut]
