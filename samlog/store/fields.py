@@ -130,12 +130,17 @@ DECLARED: Mapping[str, Kind] = _declared()
 """Every field whose kind is fixed, and the objects that hold them. All others are keywords."""
 
 
-@lru_cache(maxsize=65536)
 def kind(name: str) -> Kind:
     """Returns how the field ``name`` is indexed, for any name whatever."""
     found = DECLARED.get(name)
     if found is not None:
         return found
+    # A long name is no name that comes again, and would fill the memory.
+    return _kind(name) if len(name) <= 256 else _kind.__wrapped__(name)
+
+
+@lru_cache(maxsize=65536)
+def _kind(name: str) -> Kind:
     parent = name.rpartition(".")[0]
     while parent:
         above = DECLARED.get(parent)

@@ -19,7 +19,7 @@ from luqum.thread import parse as luqum_parse
 
 from samlog.errors import ConfigError
 from samlog.store import query_terms as terms
-from samlog.store.fields import DEFAULT_FIELDS
+from samlog.store.fields import DECLARED, DEFAULT_FIELDS, Kind, kind
 from samlog.store.query_pattern import regex, unescape, wildcard
 from samlog.store.query_tree import All, And, Exists, Like, Matches, Node, Not, Or
 
@@ -65,6 +65,19 @@ def _cause(error: ParseError, text: str) -> str:
 def _position(message: str) -> int:
     digits = message.rpartition(" ")[2]
     return int(digits) if digits.isdigit() else 0
+
+
+def check_countable(field: str) -> None:
+    """Raises `ConfigError` for a field whose values cannot be counted."""
+    its = kind(field)
+    if its in (Kind.TEXT, Kind.STORED, Kind.GEO) or DECLARED.get(field) in (
+        Kind.OBJECT,
+        Kind.FLATTENED,
+    ):
+        raise ConfigError(
+            f"the values of {field} cannot be counted: it is {its.value}; name a keyword, number, "
+            "address or time, as winlog.event_data.Image or source.ip"
+        )
 
 
 class _Reader:

@@ -1,0 +1,295 @@
+"""The event store that needs no server: one Tantivy index a day of receipt, below one folder.
+
+`EmbeddedStore` meets `samlog.store.base.EventStore`. The day is that of the injected clock when a
+document is written, so that retention drops whole days. One process writes at a time, any number
+read. `write` commits before it returns; a crash loses what was not answered and nothing else.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+import orjson
+
+from samlog.clock import Clock
+from samlog.errors import Unavailable
+from samlog.store import embedded_search
+from samlog.store.base import Bucket, Document, Outcome, Page, Query, StoreHealth, WriteResult
+from samlog.store.embedded_day import DayReader
+from samlog.store.embedded_folder import Folder, disk_errors, first_line
+from samlog.store.embedded_schema import Stored, unit_of
+from samlog.store.embedded_terms import Indexed, Refused, index_event
+from samlog.store.embedded_writer import DayWriter
+from samlog.store.fields import tag_truncated
+
+RECENT_IDS = 100_000
+"""Documents of today that a repeat is recognised by without a look-up."""
+
+MAX_ID_BYTES = 512
+"""As in Elasticsearch."""
+
+_CREATED = WriteResult(Outcome.CREATED)
+_EXISTS = WriteResult(Outcome.EXISTS)
+
+Key = tuple[str, str]
+Prepared = tuple[Stored, Indexed]
+
+
+class EmbeddedStore:
+    """Keeps events in folders ``<path>/events.v1/<day>``.
+
+    Args:
+        path: Folder of the store; made when something is written.
+        clock: Decides the day of receipt.
+        writer: Takes the writer's lock now and raises `Unavailable` when another process has it;
+            else it is taken when something is first written.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock, writer: bool = False) -> None:
+        self._folder = Folder(path)
+        self._clock = clock
+        self._writer: tuple[date, DayWriter] | None = None
+        self._recent: dict[Key, None] = {}
+        if writer:
+            self._folder.lock()
+
+    def setup(self, units: Sequence[str], *, dry_run: bool = False) -> Sequence[str]:
+        """Makes the folder; units need nothing of their own."""
+        path = self._folder.days_path
+        if path.is_dir():
+            return ()
+        if not dry_run:
+            with disk_errors(f"make the folder {path}"):
+                path.mkdir(parents=True, exist_ok=True)
+        return (f"folder {path}",)
+
+    def write(
+        self, documents: Sequence[Document], *, maybe_seen: bool = False
+    ) -> Sequence[WriteResult]:
+        """Creates documents that do not exist.
+
+        Without ``maybe_seen`` a repeat is recognised when it is among the last `RECENT_IDS` that
+        this process wrote.
+        """
+        self._folder.lock()
+        known: set[Key] = self._stored(documents) if maybe_seen else set()
+        fresh: dict[Key, Prepared] = {}
+        results: list[WriteResult] = []
+        for document in documents:
+            key = (document.stream, document.id)
+            if key in self._recent or key in known or key in fresh:
+                results.append(_EXISTS)
+                continue
+            try:
+                fresh[key] = _prepared(document)
+                results.append(_CREATED)
+            except Refused as refusal:
+                results.append(WriteResult(Outcome.REFUSED, str(refusal)))
+        if fresh:
+            with self._writing():
+                writer = self._today()
+                writer.add(list(fresh.values()))
+                writer.commit()
+        self._remember(fresh)
+        return results
+
+    def replace(self, documents: Sequence[Document]) -> Sequence[WriteResult]:
+        """Writes documents over what has their id in any dataset of their unit, of any day.
+
+        The new ones count as received today. A refused one leaves the old one as it is.
+        """
+        self._folder.lock()
+        prepared: dict[Key, Prepared] = {}
+        results: list[WriteResult] = []
+        for document in documents:
+            try:
+                prepared[unit_of(document.stream), document.id] = _prepared(document)
+                results.append(_CREATED)
+            except Refused as refusal:
+                results.append(WriteResult(Outcome.REFUSED, str(refusal)))
+        if prepared:
+            self._recent.clear()
+            with self._writing():
+                self._write_over(prepared)
+        return results
+
+    def _write_over(self, prepared: dict[Key, Prepared]) -> None:
+        ids = [id_ for _, id_ in prepared]
+        old: dict[date, list[Key]] = {}
+        for day, reader in self._folder.readers().items():
+            present = reader.present(ids)
+            old[day] = [(s, id_) for s, id_ in present if (unit_of(s), id_) in prepared]
+        today = self._today()
+        today.delete(old.pop(self._day(), []))
+        today.add(list(prepared.values()))
+        today.commit()
+        # After the new ones are safe: a crash in between leaves both, and the repeat cleans up.
+        for day, keys in old.items():
+            if keys:
+                with self._opened(day) as writer:
+                    writer.delete(keys)
+                    writer.commit()
+
+    def refresh(self) -> None:
+        """Nothing to do: a write is found by every process as soon as it returned."""
+
+    def search(
+        self, query: Query, *, limit: int = 100, cursor: str = "", newest_first: bool = True
+    ) -> Page:
+        """Returns one page; see `samlog.store.base.EventStore.search`."""
+        with disk_errors("search the store"):
+            return embedded_search.search(
+                self._folder.readers(),
+                query,
+                limit=limit,
+                cursor=cursor,
+                newest_first=newest_first,
+            )
+
+    def count(self, query: Query) -> int:
+        """Returns the exact number of hits."""
+        with disk_errors("search the store"):
+            return embedded_search.count(self._folder.readers(), query)
+
+    def terms(self, query: Query, field: str, *, size: int = 10) -> Sequence[Bucket]:
+        """Returns the most frequent values of ``field``."""
+        with disk_errors("search the store"):
+            return embedded_search.terms(self._folder.readers(), query, field, size=size)
+
+    def histogram(self, query: Query, *, interval_s: int) -> Sequence[Bucket]:
+        """Returns counts per interval of ``@timestamp``."""
+        with disk_errors("search the store"):
+            return embedded_search.histogram(self._folder.readers(), query, interval_s=interval_s)
+
+    def delete_before(self, moment: datetime, units: Sequence[str]) -> int:
+        """Deletes the documents of ``units`` that were received on days that ended by ``moment``.
+
+        The folder of a day goes when no other unit has documents in it.
+        """
+        self._folder.lock()
+        chosen = set(units)
+        deleted = 0
+        with self._writing():
+            for day, reader in self._folder.readers().items():
+                if datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1) > moment:
+                    continue
+                counts = reader.unit_counts()
+                deleted += sum(number for unit, number in counts.items() if unit in chosen)
+                if counts.keys() <= chosen:
+                    self._close_writer(day)
+                    self._folder.drop(day)
+                elif not counts.keys().isdisjoint(chosen):
+                    with self._opened(day) as writer:
+                        writer.delete_units(chosen)
+                        writer.commit()
+        self._recent.clear()
+        return deleted
+
+    def rollover(self) -> None:
+        """Waits until the writer has merged its segments; days roll over by themselves."""
+        if self._writer is not None:
+            with self._writing():
+                self._writer[1].close(merge=True)
+                self._writer = None
+
+    def check(self) -> StoreHealth:
+        """Opens every day's index and reads a document of it."""
+        health = StoreHealth(reachable=True, version=f"tantivy {version('tantivy')}")
+        folder = self._folder
+        for other in folder.path.glob("events.v*"):
+            if other != folder.days_path:
+                health.problems.append(
+                    f"{other} was written by another version of samlog and is not searched: "
+                    "replay the events from the bus, or delete it"
+                )
+        documents = 0
+        days = folder.days()
+        for day in days:
+            try:
+                documents += sum(DayReader(folder.day_path(day)).probe().values())
+            except (OSError, ValueError) as error:
+                health.problems.append(
+                    f"the index of {day} in {folder.day_path(day)} is damaged "
+                    f"({first_line(error)}): move it away and replay that day from the bus"
+                )
+        health.detail = {"days": len(days), "documents": documents}
+        if folder.days_path.exists() and not os.access(folder.days_path, os.W_OK):
+            health.problems.append(f"{folder.days_path} is read-only: nothing can be stored")
+        return health
+
+    def close(self) -> None:
+        """Releases the index and the lock; safe to call twice."""
+        self._close_writer()
+        self._folder.close()
+
+    def _stored(self, documents: Sequence[Document]) -> set[Key]:
+        ids = [document.id for document in documents]
+        known: set[Key] = set()
+        with disk_errors("look up what is stored"):
+            for reader in self._folder.readers().values():
+                known |= reader.present(ids)
+        return known
+
+    def _remember(self, keys: dict[Key, Prepared]) -> None:
+        self._recent.update(dict.fromkeys(keys))
+        while len(self._recent) > RECENT_IDS:
+            del self._recent[next(iter(self._recent))]
+
+    def _day(self) -> date:
+        return self._clock.now().astimezone(UTC).date()
+
+    def _today(self) -> DayWriter:
+        day = self._day()
+        if self._writer is not None and self._writer[0] != day:
+            self._close_writer()
+        if self._writer is None:
+            self._writer = (day, DayWriter(self._folder.day_path(day)))
+        return self._writer[1]
+
+    @contextmanager
+    def _opened(self, day: date) -> Iterator[DayWriter]:
+        """Lends the writer of any day."""
+        if self._writer is not None and self._writer[0] == day:
+            yield self._writer[1]
+            return
+        writer = DayWriter(self._folder.day_path(day))
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+    def _close_writer(self, day: date | None = None) -> None:
+        if self._writer is not None and day in (None, self._writer[0]):
+            self._writer[1].close()
+            self._writer = None
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """After a failure nothing of the batch counts: Tantivy's writer is thrown away."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            self._writer = None
+            self._recent.clear()
+            raise Unavailable(
+                f"cannot write to the store in {self._folder.path}: {first_line(error)}; "
+                "see that the disk has room and the folder can be written"
+            ) from error
+
+
+def _prepared(document: Document) -> Prepared:
+    """Returns a document as it is stored and indexed; raises `Refused` for one that is neither."""
+    size = len(document.id.encode("utf-8", "surrogatepass"))
+    if not 1 <= size <= MAX_ID_BYTES:
+        raise Refused(f"an id has 1 to {MAX_ID_BYTES} bytes, this one {size}")
+    indexed = index_event(document.source)
+    if indexed.truncated and tag_truncated(document.source):
+        indexed = index_event(document.source)
+    try:
+        source = orjson.dumps(document.source)
+    except TypeError as error:
+        raise Refused(f"the event is no JSON: {error}") from error
+    return Stored(document.stream, document.id, source), indexed
