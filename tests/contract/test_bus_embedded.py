@@ -239,6 +239,19 @@ def test_every_topic_gets_a_turn_when_there_are_more_topics_than_messages_asked_
     assert max(first.count(topic) for topic in topics) <= 4
 
 
+def test_topics_with_a_backlog_share_each_poll_equally(bus: EmbeddedBus) -> None:
+    topics = ["samlog.a", "samlog.b", "samlog.c"]
+    bus.create_topics(topics)
+    for topic, count in zip(topics, (500, 500, 10), strict=True):
+        append(bus, [b"x"] * count, topic)
+    consumer = bus.consumer("group", topics)
+
+    for _ in range(3):
+        got = [m.topic for m in consumer.poll(max_messages=90, timeout_s=0.0)]
+        assert got.count("samlog.a") >= 30
+        assert got.count("samlog.b") >= 30
+
+
 def test_a_poll_of_large_records_stays_within_its_memory(bus: EmbeddedBus) -> None:
     append(bus, [b"x" * 3_000_000] * 20)
 

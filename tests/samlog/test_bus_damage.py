@@ -129,7 +129,12 @@ def damage_the_root_of_the_records(db: Path) -> None:
     flip(db, (root - 1) * PAGE_BYTES, PAGE_BYTES)
 
 
+def flip_one_byte_of_a_value(db: Path) -> None:
+    flip(db, db.read_bytes().index(b"350|") + 700, 1)
+
+
 DAMAGES = [
+    flip_one_byte_of_a_value,
     damage_last_page,
     damage_a_page_in_the_middle,
     damage_the_first_page,
