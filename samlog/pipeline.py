@@ -166,18 +166,28 @@ def rule_folders(names: Sequence[str]) -> list[Path]:
     return [own if name == BUILTIN_RULES else Path(name) for name in names]
 
 
+def stage_topics(settings: Settings) -> Mapping[str, Sequence[str]]:
+    """Returns what each stage reads."""
+    return {
+        "normalize": [raw_topic(unit) for unit in settings.units],
+        "detect": [EVENTS],
+        "alerts": [DETECTIONS],
+        "store": [EVENTS, ALERTS, DLQ],
+    }
+
+
 def build_stage(
     name: str, settings: Settings, clock: Clock, metrics: Metrics, instance: int = 0
 ) -> Stage:
     """Makes a stage that reads from the bus (all but ``collect``)."""
-    raw = [raw_topic(unit) for unit in settings.units]
-    plan: Mapping[str, tuple[Maker, Sequence[str], Sequence[str]]] = {
-        "normalize": (_normalize, raw, [EVENTS]),
-        "detect": (_detect, [EVENTS], [DETECTIONS]),
-        "alerts": (_alerts, [DETECTIONS], [ALERTS]),
-        "store": (_store, [EVENTS, ALERTS, DLQ], []),
+    makers: Mapping[str, tuple[Maker, Sequence[str]]] = {
+        "normalize": (_normalize, [EVENTS]),
+        "detect": (_detect, [DETECTIONS]),
+        "alerts": (_alerts, [ALERTS]),
+        "store": (_store, []),
     }
-    make, topics, outputs = plan[name]
+    make, outputs = makers[name]
+    topics = stage_topics(settings)[name]
     return Stage(
         step=make(settings, clock, metrics),
         group=f"samlog.{name}",
@@ -272,6 +282,18 @@ def check_sinks(settings: Settings) -> list[str]:
         if problem:
             problems.append(f"sink {config.label}: {problem}")
     return problems
+
+
+def waiting_alerts(settings: Settings) -> Mapping[str, tuple[int, str]]:
+    """Returns per sink how many revisions wait, and why. Raises `Unavailable` if none ever ran."""
+    from alerts.database import Database
+    from alerts.outbox import Outbox
+
+    database = Database(settings.state_path, read_only=True)
+    try:
+        return Outbox(database).waiting()
+    finally:
+        database.close()
 
 
 def load_rules(settings: Settings) -> "Engine":
