@@ -91,6 +91,8 @@ def _refusal(error: Exception, parsed: ParsedRule) -> RuleError:
         reason = error.reason
     elif isinstance(error, SigmaError):
         reason = sigma_reason(error)
+    elif isinstance(error, RecursionError):
+        reason = "condition_too_large"
     rule = parsed.rule
     path = str(parsed.file)
     return RuleError(str(error), reason=reason, path=path, line=rule.line, rule_id=rule.id)

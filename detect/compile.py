@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any, NamedTuple
 
-from detect.condition import And, Node, Not, Or, Test
+from detect.condition import And, FieldTest, Node, Not, Or
 from detect.evaluate import FOLDED_OPS, one_of, refers, satisfied, text_predicate, words
 from detect.text import NOTHING, Folded, Raw, View
 
@@ -90,18 +90,18 @@ class _Emitter:
         """Returns the parts of a disjunction, with the tests of one slot and kind merged."""
         groups: dict[tuple[Any, str], list[str]] = {}
         for node in nodes:
-            if isinstance(node, Test) and node.op in {"eq", "starts", "ends"} and node.slot:
+            if isinstance(node, FieldTest) and node.op in {"eq", "starts", "ends"} and node.slot:
                 groups.setdefault((node.slot, node.op), []).append(node.arg)
         parts: list[str] = []
         for node in nodes:
-            if not isinstance(node, Test) or (node.slot, node.op) not in groups:
+            if not isinstance(node, FieldTest) or (node.slot, node.op) not in groups:
                 parts.append(self.node(node))
             elif args := groups[node.slot, node.op]:
                 parts.append(self.merged(node, args))
                 groups[node.slot, node.op] = []
         return parts
 
-    def merged(self, test: Test, args: list[str]) -> str:
+    def merged(self, test: FieldTest, args: list[str]) -> str:
         if len(args) == 1:
             return self.test(test)
         slot = self.name(test.slot)
@@ -109,7 +109,7 @@ class _Emitter:
             return f"one_of(L[{slot}], {self.name(frozenset(args))})"
         return f"L[{slot}].{test.op}with({self.name(tuple(args))})"
 
-    def test(self, test: Test) -> str:
+    def test(self, test: FieldTest) -> str:
         slot, op, arg = test
         if slot is None:
             return self.keyword(op, arg)

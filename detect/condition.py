@@ -53,7 +53,7 @@ class Pattern(NamedTuple):
     to_end: bool
 
 
-class Test(NamedTuple):
+class FieldTest(NamedTuple):
     """One test of one slot, or of all texts of the event where ``slot`` is None (a keyword).
 
     ``op`` and ``arg``: ``eq``, ``contains``, ``starts``, ``ends`` a folded string; ``glob`` a
@@ -80,7 +80,7 @@ class Not(NamedTuple):
     node: "Node"
 
 
-Node = Test | And | Or | Not
+Node = FieldTest | And | Or | Not
 
 Placeholders = Mapping[str, Sequence[str]]
 
@@ -117,10 +117,10 @@ def relocated(node: Node, places: Mapping[str, Slot]) -> Node:
         return node
     if op == "ref":
         arg = (places[arg[0]], arg[1])
-    return Test(places[slot], op, arg)  # type: ignore[index]  # a name as long as unplaced
+    return FieldTest(places[slot], op, arg)  # type: ignore[index]  # a name as long as unplaced
 
 
-def tests_of(node: Node) -> Iterator[Test]:
+def tests_of(node: Node) -> Iterator[FieldTest]:
     """Yields every test in the condition."""
     if isinstance(node, And | Or):
         for part in node.nodes:
@@ -198,36 +198,36 @@ class _Builder:
         filled = value.replace_placeholders(fill)
         return [SigmaCasedString.from_sigma_string(s) for s in filled] if cased else filled
 
-    def text(self, field: str | None, value: Any) -> Test:
+    def text(self, field: str | None, value: Any) -> FieldTest:
         if isinstance(value, SigmaRegularExpression):
             flags = "".join(sorted(_FLAGS[flag] for flag in value.flags))
-            return Test(field, "re", (str(value.regexp), flags))
+            return FieldTest(field, "re", (str(value.regexp), flags))
         return string_test(field, value)
 
-    def other(self, field: str | None, value: Any) -> Test:
+    def other(self, field: str | None, value: Any) -> FieldTest:
         if field is None:
             if isinstance(value, SigmaNumber) and not isinstance(value, SigmaTimestampPart):
-                return Test(None, "contains", str(value.number))
+                return FieldTest(None, "contains", str(value.number))
             if isinstance(value, SigmaBool):
-                return Test(None, "contains", str(value.boolean).lower())
+                return FieldTest(None, "contains", str(value.boolean).lower())
             raise _unsupported(value, "without a field")
         slot = field
         if isinstance(value, SigmaTimestampPart):
-            return Test(slot, "part", (value.timestamp_part.name.lower(), "==", value.number))
+            return FieldTest(slot, "part", (value.timestamp_part.name.lower(), "==", value.number))
         if isinstance(value, SigmaNumber):
-            return Test(slot, "num", value.number)
+            return FieldTest(slot, "num", value.number)
         if isinstance(value, SigmaBool):
-            return Test(slot, "eq", str(value.boolean).lower())
+            return FieldTest(slot, "eq", str(value.boolean).lower())
         if isinstance(value, SigmaNull):
-            return Test(slot, "null", None)
+            return FieldTest(slot, "null", None)
         if isinstance(value, SigmaExists):
-            return Test(slot, "exists", bool(value))
+            return FieldTest(slot, "exists", bool(value))
         if isinstance(value, SigmaCIDRExpression):
-            return Test(slot, "cidr", str(value.network))
+            return FieldTest(slot, "cidr", str(value.network))
         if isinstance(value, SigmaCompareExpression):
             return comparison(slot, value)
         if isinstance(value, SigmaFieldReference):
-            return Test(slot, "ref", (value.field, reference_mode(value)))
+            return FieldTest(slot, "ref", (value.field, reference_mode(value)))
         raise _unsupported(value, "")
 
 
@@ -236,13 +236,13 @@ def _unsupported(value: Any, where: str) -> RuleError:
     return RuleError(f"a value of type {name} {where} has no meaning", reason="unsupported_value")
 
 
-def comparison(slot: Slot, value: SigmaCompareExpression) -> Test:
+def comparison(slot: Slot, value: SigmaCompareExpression) -> FieldTest:
     """Returns the test for lt, lte, gt, gte, also of a part of a time (``|hour|gte: 22``)."""
     operator = _OPERATORS[value.op.name]
     if isinstance(value.number, SigmaTimestampPart):
         unit = value.number.timestamp_part.name.lower()
-        return Test(slot, "part", (unit, operator, value.number.number))
-    return Test(slot, "cmp", (operator, value.number.number))
+        return FieldTest(slot, "part", (unit, operator, value.number.number))
+    return FieldTest(slot, "cmp", (operator, value.number.number))
 
 
 def reference_mode(value: SigmaFieldReference) -> str:
@@ -251,7 +251,7 @@ def reference_mode(value: SigmaFieldReference) -> str:
     return modes.get((value.starts_with, value.ends_with), "eq")
 
 
-def string_test(slot: Slot | None, value: SigmaString) -> Test:
+def string_test(slot: Slot | None, value: SigmaString) -> FieldTest:
     """Returns the test for a string with or without wildcards.
 
     A keyword (no slot) is looked for anywhere in a text, so its outer wildcards say nothing.
@@ -262,13 +262,17 @@ def string_test(slot: Slot | None, value: SigmaString) -> Test:
     if slot is None:
         pattern = Pattern(pattern.pieces, False, False)
     if not pattern.pieces:
-        return Test(slot, "any", None) if not pattern.from_start else Test(slot, prefix + "eq", "")
+        return (
+            FieldTest(slot, "any", None)
+            if not pattern.from_start
+            else FieldTest(slot, prefix + "eq", "")
+        )
     piece = pattern.pieces[0]
     if len(pattern.pieces) == 1 and len(piece) == 1 and piece[0] is not None:
         ops = {(True, True): "eq", (True, False): "starts", (False, True): "ends"}
         op = ops.get((pattern.from_start, pattern.to_end), "contains")
-        return Test(slot, prefix + op, piece[0])
-    return Test(slot, prefix + "glob", pattern)
+        return FieldTest(slot, prefix + op, piece[0])
+    return FieldTest(slot, prefix + "glob", pattern)
 
 
 def pattern_of(parts: Sequence[Any], cased: bool) -> Pattern:

@@ -14,7 +14,7 @@ from typing import Any
 
 import re2
 
-from detect.condition import And, Node, Not, Or, Pattern, Test
+from detect.condition import And, FieldTest, Node, Not, Or, Pattern
 from detect.glob import matcher
 from detect.text import NOTHING, Many, Slot, Texts, View, address, fold, moment, number
 from samlog.errors import RuleError
@@ -184,7 +184,7 @@ def refers(view: View, slot: Slot, arg: tuple[Slot, str]) -> bool:
     return any(satisfied(left, factory(other)) for other in others)
 
 
-def test_holds(test: Test, view: View) -> bool:
+def is_true(test: FieldTest, view: View) -> bool:
     """Tells whether one test holds."""
     slot, op, arg = test
     lowered = op in FOLDED_OPS
@@ -203,9 +203,6 @@ def test_holds(test: Test, view: View) -> bool:
     return satisfied((view.low if lowered else view.raw)[slot], text_predicate(op, arg))
 
 
-test_holds.__test__ = False  # type: ignore[attr-defined]  # pytest collects names on test_
-
-
 def holds(node: Node, view: View) -> bool:
     """Tells whether the condition holds, evaluated as it is written."""
     if isinstance(node, And):
@@ -214,7 +211,7 @@ def holds(node: Node, view: View) -> bool:
         return any(holds(part, view) for part in node.nodes)
     if isinstance(node, Not):
         return not holds(node.node, view)
-    return test_holds(node, view)
+    return is_true(node, view)
 
 
 def matched_fields(node: Node, view: View) -> dict[str, Any]:
@@ -233,7 +230,7 @@ def _note(node: Node, view: View, found: dict[str, Any]) -> None:
             if isinstance(node, And) or holds(part, view):
                 _note(part, view, found)
         return
-    if isinstance(node, Not) or not test_holds(node, view):
+    if isinstance(node, Not) or not is_true(node, view):
         return
     if node.slot is None:
         found.setdefault("keywords", []).append(keyword_text(node))
@@ -247,7 +244,7 @@ def _note(node: Node, view: View, found: dict[str, Any]) -> None:
                 return
 
 
-def keyword_text(test: Test) -> str:
+def keyword_text(test: FieldTest) -> str:
     """Returns a keyword as an analyst reads it."""
     if test.op.endswith("glob"):
         pieces = ("".join("?" if part is None else part for part in p) for p in test.arg.pieces)

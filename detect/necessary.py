@@ -11,7 +11,7 @@ nothing at all.
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from detect.condition import And, Node, Not, Or, Pattern, Test
+from detect.condition import And, FieldTest, Node, Not, Or, Pattern
 from detect.text import Slot, fold
 
 KEYWORDS = "\0keywords"
@@ -60,7 +60,7 @@ def _need_not(node: Node) -> list[Clause]:
         return [clause for part in node.nodes for clause in _need_not(part)]
     if isinstance(node, Not):
         return _need(node.node)
-    if isinstance(node, Test) and node.slot is not None:
+    if isinstance(node, FieldTest) and node.slot is not None:
         if node.op == "null":
             return [(Atom(node.slot, "some", None),)]
         if node.op == "any":
@@ -112,7 +112,7 @@ def _atom_weight(atom: Atom) -> float:
     return _RARITY[atom.kind] * 0.8 ** min(length, 40)
 
 
-def _atom(test: Test) -> Atom | None:
+def _atom(test: FieldTest) -> Atom | None:
     slot, op, arg = test
     if slot is None:
         return _keyword_atom(op, arg)

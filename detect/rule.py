@@ -26,6 +26,7 @@ from detect.document import (
     read_file,
     rule_files,
 )
+from detect.encoding import correct_encodings
 from detect.modifiers import check_detections
 from samlog.errors import RuleError
 
@@ -185,6 +186,7 @@ def parse_document(document: Document, file: RuleFile) -> ParsedRule:
     try:
         check_document(data)
         sigma = SigmaRule.from_dict(prepared(data))
+        correct_encodings(sigma)
         return ParsedRule(metadata(sigma, file, document.line), sigma, file.path)
     except RuleError as error:
         raise located(error, str(error), error.reason, document, file, rule_id) from error

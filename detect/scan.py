@@ -43,10 +43,17 @@ def aho_corasick(literals: Sequence[str]) -> Scanner:
     automaton = ahocorasick_rs.AhoCorasick(list(literals))
     kept = tuple(literals)
 
+    def one_by_one(text: str) -> list[int]:
+        return [i for i, literal in enumerate(kept) if literal in text]
+
     def scan(text: str) -> Sequence[int]:
-        if len(text) > LONG_TEXT:
-            return [i for i, literal in enumerate(kept) if literal in text]
-        return [found[0] for found in automaton.find_matches_as_indexes(text, overlapping=True)]
+        if len(text) <= LONG_TEXT:
+            try:
+                matches = automaton.find_matches_as_indexes(text, overlapping=True)
+                return [match[0] for match in matches]
+            except UnicodeEncodeError:  # a lone surrogate has no UTF-8
+                return one_by_one(text)
+        return one_by_one(text)
 
     return scan
 

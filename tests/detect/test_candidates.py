@@ -1,0 +1,262 @@
+"""The prefilter may cost time, never a match: held against the full scan on random rules."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detect import scan
+from detect.compile import bind, compile_rules
+from detect.condition import And, FieldTest, Node, Not, Or, Pattern
+from detect.evaluate import holds
+from detect.index import MAX_CACHED, MAX_SHAPES, Group
+from detect.keywords import KeywordTable
+from detect.necessary import KEYWORDS, Atom, clauses
+from detect.scan import aho_corasick, hyperscan_literals, line_scanner
+from detect.text import View, fold
+
+FIELDS = ("A", "B", "C", ("D", "A"), frozenset({"B", "E"}))
+SNIPPETS = (
+    "a",
+    "b",
+    "ab",
+    "ss",
+    "\\",
+    "/",
+    '"',
+    "é",
+    "ß",
+    "Σ",
+    "1",
+    "10",
+    "0x1",
+    "true",
+    "\n",
+    ".",
+)
+
+snippets = st.lists(st.sampled_from(SNIPPETS), max_size=4).map("".join)
+words = st.lists(st.sampled_from(SNIPPETS), min_size=1, max_size=3).map("".join)
+scalars = st.one_of(
+    snippets,
+    st.integers(-2, 20),
+    st.sampled_from([1.0, 10.5, 1e16, 1e-7]),
+    st.booleans(),
+    st.none(),
+)
+values = st.one_of(
+    scalars, st.lists(scalars, max_size=3), st.dictionaries(words, scalars, max_size=2)
+)
+events = st.dictionaries(st.sampled_from(["A", "B", "C", "D", "E", "junk"]), values, max_size=5)
+patterns = st.builds(
+    lambda pieces, start, end: Pattern(tuple(pieces), start, end),
+    st.lists(
+        st.lists(st.one_of(words.map(fold), st.none()), min_size=1, max_size=2).map(tuple),
+        min_size=1,
+        max_size=3,
+    ),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+def string_tests(slots: st.SearchStrategy[Any]) -> st.SearchStrategy[FieldTest]:
+    return st.one_of(
+        st.builds(
+            FieldTest, slots, st.sampled_from(["contains", "starts", "ends"]), words.map(fold)
+        ),
+        st.builds(
+            FieldTest, slots, st.sampled_from(["ccontains", "cstarts", "cends", "ceq"]), words
+        ),
+        st.builds(FieldTest, slots, st.just("glob"), patterns),
+        st.builds(FieldTest, slots, st.just("any"), st.none()),
+    )
+
+
+slots = st.sampled_from(FIELDS)
+tests = st.one_of(
+    string_tests(slots),
+    string_tests(st.none()),
+    st.builds(FieldTest, slots, st.just("eq"), snippets.map(fold)),
+    st.builds(FieldTest, slots, st.just("num"), st.sampled_from([1, 10, 10.5, 0])),
+    st.builds(FieldTest, slots, st.just("cmp"), st.sampled_from([("<", 5), (">=", 10)])),
+    st.builds(FieldTest, slots, st.just("null"), st.none()),
+    st.builds(FieldTest, slots, st.just("exists"), st.booleans()),
+    st.builds(FieldTest, slots, st.just("re"), st.sampled_from([("a+b", ""), ("^A", "i")])),
+    st.builds(FieldTest, slots, st.just("cidr"), st.just("10.0.0.0/8")),
+    st.builds(
+        FieldTest,
+        slots,
+        st.just("ref"),
+        st.tuples(st.just("B"), st.sampled_from(["eq", "contains"])),
+    ),
+)
+nodes: st.SearchStrategy[Node] = st.recursive(
+    tests,
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=4).map(lambda parts: And(tuple(parts))),
+        st.lists(inner, min_size=1, max_size=4).map(lambda parts: Or(tuple(parts))),
+        inner.map(Not),
+    ),
+    max_leaves=12,
+)
+
+
+def fired(numbers: Sequence[int], rules: Sequence[Any], event: dict[str, Any]) -> set[int]:
+    view = View(event, lambda key: True)
+    return {i for i in numbers if rules[i](view.low, view.raw, view)}
+
+
+def asked(group: Group, event: dict[str, Any], line: bytes | None) -> list[int]:
+    view = View(event, lambda key: True)
+    mask = group.candidates(event, view.haystack, line)
+    return [i for i in range(group.size) if mask >> i & 1]
+
+
+@pytest.mark.parametrize("factory", [aho_corasick, hyperscan_literals])
+@settings(max_examples=250, deadline=None)
+@given(rules=st.lists(nodes, min_size=1, max_size=8), seen=st.lists(events, min_size=1, max_size=6))
+def test_candidates_hold_every_rule_that_fires(
+    factory: scan.ScannerFactory, rules: list[Node], seen: list[dict[str, Any]]
+) -> None:
+    predicates = bind(compile_rules(rules))
+    group = Group([clauses(rule) for rule in rules], factory)
+
+    for event in seen * 2:  # the second time from what was remembered
+        everything = fired(range(len(rules)), predicates, event)
+        line = orjson.dumps(event)
+        assert fired(asked(group, event, None), predicates, event) == everything
+        assert fired(asked(group, event, line), predicates, event) == everything
+        view = View(event, lambda key: True)
+        assert everything == {i for i, rule in enumerate(rules) if holds(rule, view)}
+
+
+def test_clauses_come_from_the_condition_and_not_from_its_parts() -> None:
+    rule = Or((FieldTest("A", "eq", "x"), Not(FieldTest("B", "eq", "y"))))
+
+    assert clauses(rule) == []
+
+
+def test_a_disjunction_keeps_a_clause_for_each_field_that_every_branch_restricts() -> None:
+    rule = Or(
+        (
+            And((FieldTest("A", "ends", "x.exe"), FieldTest("B", "contains", " -a"))),
+            And((FieldTest("A", "ends", "y.exe"), FieldTest("B", "contains", " -b"))),
+        )
+    )
+
+    assert clauses(rule) == [
+        (Atom("A", "ends", "x.exe"), Atom("A", "ends", "y.exe")),
+        (Atom("B", "contains", " -a"), Atom("B", "contains", " -b")),
+    ]
+
+
+def test_a_cased_needle_is_looked_for_folded() -> None:
+    assert clauses(FieldTest("A", "ccontains", "ABC")) == [(Atom("A", "contains", "abc"),)]
+
+
+def test_a_pattern_gives_its_longest_literal() -> None:
+    pattern = Pattern((("ab", None, "abcde"), ("x",)), False, True)
+
+    assert clauses(FieldTest("A", "glob", pattern)) == [(Atom("A", "contains", "abcde"),)]
+
+
+def test_two_literals_that_must_both_occur_are_both_asked_for() -> None:
+    rule = And((FieldTest("A", "contains", "foo"), FieldTest("A", "contains", "bar")))
+    group = Group([clauses(rule)], aho_corasick)
+
+    assert asked(group, {"A": "foo"}, None) == []
+    assert asked(group, {"A": "bar"}, None) == []
+    assert asked(group, {"A": "foobar"}, None) == [0]
+
+
+def test_an_event_without_the_fields_of_a_rule_leaves_it_out() -> None:
+    group = Group(
+        [clauses(FieldTest("A", "cmp", (">", 1))), clauses(FieldTest("B", "null", None))],
+        aho_corasick,
+    )
+
+    assert asked(group, {"C": "x"}, None) == [1]
+    assert asked(group, {"A": 0, "B": "x"}, None) == [0]
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    group = Group([clauses(FieldTest("A", "contains", "x"))], aho_corasick)
+
+    for i in range(3 * MAX_CACHED):
+        asked(group, {"A": f"value {i}"}, None)
+
+    table = group._tables[0]
+    assert table.unique
+    assert len(table.cache) <= MAX_CACHED
+    assert asked(group, {"A": "a value with x"}, None) == [0]
+
+
+def test_shapes_depend_on_rule_fields_only_and_are_bounded() -> None:
+    many = [clauses(FieldTest(f"F{i}", "contains", "x")) for i in range(12)]
+    group = Group(many, aho_corasick)
+
+    for i in range(2 * MAX_SHAPES):
+        asked(group, {f"junk{i}": "x"}, None)
+        asked(group, {f"F{bit}": "y" for bit in range(12) if i >> bit & 1}, None)
+
+    assert len(group._shapes) <= MAX_SHAPES
+
+
+scanners = pytest.mark.parametrize("factory", [aho_corasick, hyperscan_literals])
+
+
+@scanners
+def test_a_scanner_finds_what_is_in_the_text(factory: scan.ScannerFactory) -> None:
+    literals = ["abc", "b", "a.*c", "é", "x\0y", "\0", '"']
+    find = factory(literals)
+
+    for text in ("", "abc", "zz é", "x\0y", "a.*c", "xy", '"b"', "b" * 70_000):
+        assert set(find(text)) == {i for i, literal in enumerate(literals) if literal in text}
+
+
+@scanners
+def test_a_scanner_takes_text_with_lone_surrogates(factory: scan.ScannerFactory) -> None:
+    assert set(factory(["abc"])("\ud800 abc")) == {0}
+
+
+def keyword_table(words: Sequence[str]) -> KeywordTable:
+    placed = [((Atom(KEYWORDS, "contains", word),), i) for i, word in enumerate(words)]
+    return KeywordTable(len(words), 2, placed, aho_corasick)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_line_is_used_only_where_nothing_is_spelt_otherwise(
+    plain: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if plain:
+        monkeypatch.setattr(scan, "hyperscan", None)
+    table = keyword_table(["mimikatz", 'a"b', "c:\\users", "1e16", "blå"])
+
+    assert table.of_line(b'{"m":"MimiKatz"}') == 0b01001
+    assert table.of_line(b'{"m":"a\\"B"}') == 0b01010
+    assert table.of_line(b'{"m":"C:\\\\Users"}') == 0b01100
+    assert table.of_line(b'{"m":"c:\\\\users"}') == 0b01100
+    assert table.of_line('{"m":"blå"}'.encode()) is None
+    assert table.of_line(b'{"m":"mimi\\u006batz"}') is None
+    assert table.of_line(b'{"m":"a\\/b"}') is None
+
+
+def test_without_hyperscan_lines_are_scanned_by_the_other_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scan, "hyperscan", None)
+
+    assert scan.best_factory() is aho_corasick
+    assert line_scanner([b"abc"])(b"xABCx") == [0]
+
+
+def test_random_conditions_compile_and_never_raise(load: Callable[..., Any]) -> None:
+    deep: Node = FieldTest("A", "contains", "x")
+    for _ in range(30):
+        deep = Not(And((deep, Or((deep, FieldTest("B", "eq", "y"))))) if _ < 6 else Or((deep,)))
+
+    assert len(bind(compile_rules([deep]))) == 1

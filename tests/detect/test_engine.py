@@ -1,0 +1,151 @@
+"""The engine as its callers see it: matches, what made them, and no event that breaks it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from detect.engine import Engine
+
+Load = Callable[..., Engine]
+
+
+def test_a_match_names_the_fields_and_values_that_made_it(load: Load, rule: Any) -> None:
+    engine = load(
+        rule(
+            {
+                "selection": [{"A|contains": "x", "B": 1}, {"C": "never"}],
+                "filter": {"D": "z"},
+                "kw": ["needle"],
+                "condition": "selection and kw and not filter",
+            }
+        )
+    )
+
+    match = engine.match({"A": "axb", "B": 1, "C": "c", "D": "d", "E": "a needle"})[0]
+
+    assert match.fields == {"A": "axb", "B": 1, "keywords": ["needle"]}
+    assert match.rule.author == "Kari"
+
+
+def test_a_rule_that_raises_is_set_aside_and_the_others_go_on(load: Load, rule: Any) -> None:
+    engine = load(
+        rule({"selection": {"A": "x"}}, id="11111111-1111-4111-8111-111111111112"),
+        rule({"selection": {"A|contains": "x"}}),
+    )
+
+    def broken(*_: Any) -> bool:
+        raise ValueError("as if")
+
+    engine._predicates[0] = broken
+    first = engine.match({"A": "x"})
+    second = engine.match({"A": "x"})
+
+    assert len(first) == len(second) == 1
+    assert engine.stats.faults == {engine.rules[0].id: "ValueError: as if"}
+
+
+def nested(depth: int) -> Any:
+    value: Any = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {f"field{i}": i for i in range(5_000)},
+        {"A": "a" * 1_000_000},
+        {"A": nested(100_000)},
+        {"A": ["a"] * 100_000},
+        {"A": [{"b": "x"}, None, [], {}]},
+        {"A": {"deep": {"er": 1}}},
+        {"A": 10**5000},
+        {"A": float("inf")},
+        {"A": "\ud800\0"},
+        {"A": b"bytes"},
+        {"A.b c": "x", "": "y", "A": ""},
+        {"product": ["a"], "Channel": {"a": 1}, "EventID": ["1"]},
+        {"Channel": "x" * 100_000, "EventID": 10**100},
+        {},
+    ],
+)
+def test_no_event_is_too_strange(load: Load, rule: Any, event: dict[str, Any]) -> None:
+    detection = {
+        "a": {"A|contains|all": ["x", "y"]},
+        "b": {"A": 1},
+        "c": {"A|re": "x+y"},
+        "d": {"A|cidr": "10.0.0.0/8"},
+        "e": {"A|gt": 5},
+        "f": {"A|fieldref": "B"},
+        "g": {"A|hour": 5},
+        "h": {"A": "x*y?z"},
+        "kw": ["needle", "a*b"],
+        "condition": "1 of them",
+    }
+    engine = load(rule(detection))
+
+    assert engine.match(event) == engine.match(event, prefilter=False)
+    assert not engine.stats.faults
+
+
+def test_the_event_is_not_changed(load: Load, rule: Any) -> None:
+    event = {"A": "X", "B": ["c"]}
+
+    load(rule({"selection": {"A": "x", "B": "C"}})).match(event)
+
+    assert event == {"A": "X", "B": ["c"]}
+
+
+def test_rules_for_another_logsource_are_not_asked(load: Load, rule: Any) -> None:
+    engine = load(rule({"selection": {"A": "x"}}, logsource={"product": "linux"}))
+
+    assert engine.match({"A": "x", "product": "linux"})
+    assert engine.match({"A": "x"})
+    assert not engine.match({"A": "x", "product": "windows"})
+
+
+def test_routing_is_by_conflict_where_the_event_names_its_logsource(load: Load, rule: Any) -> None:
+    engine = load(rule({"selection": {"A": "x"}}, logsource={"category": "proxy"}))
+
+    assert engine.match({"A": "x", "product": "squid"})
+    assert engine.match({"A": "x", "product": "squid", "category": "Proxy"})
+    assert not engine.match({"A": "x", "product": "squid", "category": "dns"})
+
+
+def test_an_event_of_an_unknown_channel_meets_only_rules_for_all_of_windows(
+    load: Load, rule: Any
+) -> None:
+    everything = rule({"selection": {"A": "x"}}, logsource={"product": "windows"})
+    security = rule(
+        {"selection": {"A": "x"}},
+        id="11111111-1111-4111-8111-111111111113",
+        logsource={"product": "windows", "service": "security"},
+    )
+    engine = load(everything, security)
+
+    assert len(engine.match({"A": "x", "Channel": "Something/Else"})) == 1
+    assert len(engine.match({"A": "x", "Channel": "SECURITY"})) == 2
+
+
+def test_prepare_changes_no_answer(load: Load, rule: Any) -> None:
+    engine = load(rule({"selection": {"Image": "x"}}, logsource={"product": "windows"}), mode="ecs")
+    engine.prepare()
+
+    assert engine.match({"winlog.channel": "System", "winlog.event_data.Image": "X"})
+
+
+def test_hundreds_of_rules_with_one_field_are_asked_at_once(load: Load, rule: Any) -> None:
+    rules = [
+        rule(
+            {"selection": {"A|contains": f"needle{i}x"}}, id=f"{i:08d}-1111-4111-8111-111111111111"
+        )
+        for i in range(300)
+    ]
+    engine = load(*rules)
+
+    found = engine.match({"A": "a needle7x and needle299x"})
+
+    assert {match.rule.id[:8] for match in found} == {"00000007", "00000299"}
+    assert engine.stats.candidates == 2
