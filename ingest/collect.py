@@ -24,7 +24,7 @@ from samlog.event import H_FULL_LENGTH, H_SEQ, raw_topic, sha256_hex
 
 log = structlog.get_logger(__name__)
 
-BATCH_RECORDS = 2_000
+BATCH_RECORDS = 4_000
 BATCH_BYTES = 8 << 20
 IDLE_S = 0.2
 FIRST_DELAY_S = 0.5

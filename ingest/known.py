@@ -11,6 +11,8 @@ from ingest.tail import Tail, key_of
 
 MAX_TRIED = 8
 """Rows of equal beginning that are tried on one file; beyond it the file is read again."""
+MAX_ROWS = 20_000
+"""Beyond it the oldest are forgotten, if their files are gone."""
 
 
 class KnownFiles:
@@ -25,7 +27,12 @@ class KnownFiles:
         self._saved: list[tuple[Tail, FilePosition]] = []
         self._retired: list[FilePosition] = []
         self._claimed: set[int] = set()
-        for row in checkpoints.files(scope):
+        rows = checkpoints.files(scope)
+        with checkpoints.transaction():
+            for row in rows[: max(0, len(rows) - MAX_ROWS)]:
+                if not Path(row.path).exists():
+                    checkpoints.forget_file(row)
+        for row in rows:
             self._note(row)
 
     def match(self, tail: Tail) -> FilePosition | None:

@@ -14,7 +14,9 @@ not again. Two files that only begin alike are told apart by the bytes in front 
 *Rotation.* By renaming: the old file is read to its end, also when it was rotated while samlog did
 not run, as long as it lies in the same folder under a name that begins with the old one. By
 copytruncate: likewise from the copy. What is written between copy and truncation is lost by that
-method itself.
+method itself. A file that was made and rotated away between two looks, or while samlog did not run,
+is found only by a pattern that names rotated files too: ``/var/log/auth.log*``. Nothing is read
+twice by it.
 
 *The last line.* A line without its line end is not an event yet: it waits until the line end
 comes, or until the file was rotated away, deleted or truncated. Files that are read once
@@ -97,7 +99,11 @@ class FileSource:
             self._due_at = now + self.config.poll_s
         while self._ready and len(self._captured) < max_records and self._size < max_bytes:
             key, tail = next(iter(self._ready.items()))
-            pieces = tail.pull()
+            try:
+                pieces = tail.pull()
+            except OSError as error:
+                self._broken(tail, error)
+                continue
             if pieces is None:
                 del self._ready[key]
                 self._at_end(tail, now)
@@ -162,10 +168,14 @@ class FileSource:
         first = self._due_at is None
         present = self._present()
         for key, path in present.items():
-            if key in self._tails:
-                self._look_again(self._tails[key], path, now)
-            else:
+            tail = self._tails.get(key)
+            if tail is None:
                 self._look_at(key, path)
+                continue
+            try:
+                self._look_again(tail, path, now)
+            except OSError as error:
+                self._broken(tail, error)
         for key in self._tails.keys() - present.keys():
             tail = self._tails[key]
             tail.gone_since = now if tail.gone_since is None else tail.gone_since
@@ -284,6 +294,12 @@ class FileSource:
         except OSError as error:
             self._warn(str(path), "file_not_readable", str(error.strerror))
             return None
+
+    def _broken(self, tail: Tail, error: OSError) -> None:
+        """The disk or share failed: the file is opened again at the next look."""
+        self._context.count("errors_total", stage="collect", kind="file_not_readable")
+        log.warning("file_not_readable", path=str(tail.path), reason=error.strerror)
+        self._forget(tail)
 
     def _damaged(self, tail: Tail) -> None:
         kind = tail.problem.replace(" ", "_").lower()

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+import ingest.known
 import ingest.tail
+from ingest.content import read_pieces
 from samlog.event import H_FULL_LENGTH, H_FULL_SHA256, H_ORIGIN
 
 EVTX = Path(__file__).parents[2] / "../shared/data/sigmahq-regression"
@@ -121,6 +123,52 @@ def test_a_file_that_may_not_be_read_does_not_stop_the_others(
     source = bench.open("file", paths=[str(tmp_path / "*.log")], follow=False)
 
     assert bench.values(source) == lines(1, 2)
+
+
+def test_a_file_whose_disk_fails_is_read_on_later_and_does_not_stop_the_others(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.log", lines(0, 1))
+    write(tmp_path / "b.log", lines(1, 2))
+    real = ingest.tail.Tail.pull
+    failures = iter([OSError(5, "Input/output error")])
+
+    def fail_once(tail: ingest.tail.Tail) -> Any:
+        error = next(failures, None) if tail.path.name == "a.log" else None
+        if error:
+            raise error
+        return real(tail)
+
+    monkeypatch.setattr(ingest.tail.Tail, "pull", fail_once)
+    source = bench.open("file", paths=[str(tmp_path / "*.log")])
+
+    assert bench.values(source) == lines(1, 2)
+    assert bench.values(source) == lines(0, 1)
+    assert bench.counted["file_not_readable"] == 1
+
+
+def test_positions_of_files_that_are_gone_are_forgotten_when_there_are_many(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest.known, "MAX_ROWS", 3)
+    for number in range(6):
+        write(tmp_path / f"{number}.log", lines(number * 100, number * 100 + 5))
+    bench.values(bench.open("file", paths=[str(tmp_path / "*.log")], follow=False))
+    bench.restart()
+    for number in (0, 1, 5):
+        (tmp_path / f"{number}.log").unlink()
+
+    source = bench.open("file", paths=[str(tmp_path / "*.log")], follow=False)
+
+    assert bench.values(source) == []
+    assert len(bench.checkpoints.files("a\x1f")) == 4
+
+
+def test_a_command_reads_a_file_without_positions_or_bus(tmp_path: Path) -> None:
+    packed = tmp_path / "x.json.gz"
+    packed.write_bytes(gzip.compress(b'[\n{"a":\n1},\n{"b": 2}]'))
+
+    assert [piece.value for piece in read_pieces(packed, 100)] == [b'{"a":\n1}', b'{"b": 2}']
 
 
 def test_what_is_no_regular_file_is_left_alone(bench: Any, tmp_path: Path) -> None:
