@@ -29,16 +29,17 @@ from samlog.event import (
     Event,
 )
 
-_AS_FIELDS = (
-    (H_COLLECTOR, "samlog.collector"),
-    (H_PEER, "samlog.peer"),
-    (H_ZONE, "samlog.zone"),
-    (H_ENVIRONMENT, "samlog.environment"),
-    (H_LOG_CLASS, "samlog.log_class"),
-    (H_FULL_LENGTH, "samlog.full_length"),
-    (H_FULL_SHA256, "samlog.full_sha256"),
-)
+_AS_FIELDS = {
+    H_COLLECTOR: "samlog.collector",
+    H_PEER: "samlog.peer",
+    H_ZONE: "samlog.zone",
+    H_ENVIRONMENT: "samlog.environment",
+    H_LOG_CLASS: "samlog.log_class",
+    H_FULL_LENGTH: "samlog.full_length",
+    H_FULL_SHA256: "samlog.full_sha256",
+}
 _MAX_HEADER = 1_024
+"""A longer header is not one of ours and is left out."""
 _CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,9}Z", re.ASCII)
 
 
@@ -69,28 +70,43 @@ def read_context(
     Raises `BadEvent` (``wrong_unit``) when the header ``unit`` contradicts the topic's unit, and
     `ConfigError` for a format version that this release does not know: then the stage stops.
     """
-    if not headers:
-        return Context(received, iso_ms(received), "", "", "", "", "", {}, False)
-    words = {
-        name: value[:_MAX_HEADER].decode("utf-8", "replace") for name, value in headers.items()
-    }
-    _check(words, unit)
-    stated = words.get(H_RECEIVED, "")
-    if stated:
-        moment = parse_iso(stated)
-        received, stated = (received, "") if moment is None else (moment, stated)
-    fields: Event = {field: words[name] for name, field in _AS_FIELDS if words.get(name)}
-    return Context(
-        received=received,
-        received_text=_milliseconds(stated, received),
-        origin=words.get(H_ORIGIN, ""),
-        source=words.get(H_SOURCE, "") if hints else "",
-        host=words.get(H_HOST, ""),
-        tz=words.get(H_TZ, ""),
-        encoding=words.get(H_ENCODING, ""),
-        fields=fields,
-        truncated=H_FULL_LENGTH in words,
-    )
+    context = Context(received, "", "", "", "", "", "", {}, False)
+    if headers:
+        _check(headers, unit)
+        _read(context, headers, hints)
+    context.received_text = context.received_text or iso_ms(received)
+    return context
+
+
+def _read(context: Context, headers: Mapping[str, bytes], hints: bool) -> None:
+    for name, value in headers.items():
+        word = value.decode("utf-8", "replace") if len(value) <= _MAX_HEADER else ""
+        if not word:
+            continue
+        if name == H_ORIGIN:
+            context.origin = word
+        elif name == H_RECEIVED:
+            _set_received(context, word)
+        elif name == H_TZ:
+            context.tz = word
+        elif name == H_SOURCE:
+            context.source = word if hints else ""
+        elif name in _AS_FIELDS:
+            context.fields[_AS_FIELDS[name]] = word
+        elif name == H_HOST:
+            context.host = word
+        elif name == H_ENCODING:
+            context.encoding = word
+    context.truncated = H_FULL_LENGTH in headers
+
+
+def _set_received(context: Context, stated: str) -> None:
+    """Takes the header's time; the text is cut out of it where it is in UTC already."""
+    moment = parse_iso(stated)
+    if moment is not None:
+        context.received = moment
+        canonical = _CANONICAL.fullmatch(stated)
+        context.received_text = stated[:23] + "Z" if canonical else iso_ms(moment)
 
 
 def position_origin(
@@ -108,20 +124,13 @@ def position_origin(
     return f"{topic}|{partition}|{offset}"
 
 
-def _milliseconds(stated: str, received: datetime) -> str:
-    """Returns ``received`` as it is stored; cut out of the header where that is in UTC already."""
-    if _CANONICAL.fullmatch(stated):
-        return stated[:23] + "Z"
-    return iso_ms(received)
-
-
-def _check(words: Mapping[str, str], unit: str) -> None:
-    version = words.get(H_VERSION)
-    if version is not None and version.partition(".")[0] != FORMAT_VERSION.decode():
+def _check(headers: Mapping[str, bytes], unit: str) -> None:
+    version = headers.get(H_VERSION)
+    if version is not None and version.partition(b".")[0] != FORMAT_VERSION:
         raise ConfigError(
             f"a raw record has format version {version!r} and this samlog reads "
-            f"{FORMAT_VERSION.decode()}; upgrade samlog before its collectors"
+            f"{FORMAT_VERSION!r}; upgrade samlog before its collectors"
         )
-    stated = words.get(H_UNIT)
-    if stated is not None and stated != unit:
+    stated = headers.get(H_UNIT)
+    if stated is not None and stated != unit.encode():
         raise BadEvent("wrong_unit", f"header unit is {stated!r}, the topic belongs to {unit!r}")

@@ -103,10 +103,11 @@ class Normalizer:
         set_time(event, raw.timestamp, raw.received_at, raw.tags)
         if coerce(event):
             raw.tags.append("field_invalid")
-        event.update(base)
-        event.update(context.fields)
         if context.host:
             event.setdefault("host.name", context.host)
+        set_related(event)
+        event.update(base)
+        event.update(context.fields)
         event["event.id"] = event_id(base["samlog.unit"], origin, number, digest)
         event["event.original"] = original
         event["event.hash"] = digest
@@ -117,7 +118,6 @@ class Normalizer:
             event["samlog.encoding"] = decoded.encoding
         if part.rest is not None:
             _keep_rest(event, part.rest)
-        set_related(event)
         if raw.tags:
             event["tags"] = list(dict.fromkeys([*event.get("tags", ()), *raw.tags]))
         return event

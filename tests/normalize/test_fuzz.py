@@ -69,6 +69,7 @@ def intact(events: list[Event], data: bytes) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.timeout(3_600)
 @settings(
     max_examples=max(1, INPUTS // PER_EXAMPLE),
