@@ -6,6 +6,10 @@
 import re
 from typing import NamedTuple
 
+from normalize.times import clf_time
+from normalize.web import set_request, set_status, unescape
+from samlog.event import Event
+
 _QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
 _TIME = re.compile(r" \[(\d\d/[A-Za-z]{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] (?=\")")
 _REQUEST = re.compile(_QUOTED + r" (\d{3}|-) (\d{1,18}|-)", re.DOTALL)
@@ -59,6 +63,21 @@ def read_access(line: str) -> Access | None:
 def looks_like_access(line: str) -> bool:
     """Tells whether a time in brackets and a quoted request follow each other near the start."""
     return _TIME.search(line, 0, _MAX_HEAD) is not None
+
+
+def set_access(event: Event, line: Access) -> None:
+    """Sets user, time, request, answer, referrer and agent; ``-`` is "nothing" and sets nothing."""
+    if line.user != "-":
+        event["user.name"] = unescape(line.user)
+    moment = clf_time(line.time)
+    if moment is not None:
+        event["@timestamp"] = moment
+    set_request(event, unescape(line.request))
+    set_status(event, line.status, line.size)
+    if line.referrer and line.referrer != "-":
+        event["http.request.referrer"] = unescape(line.referrer)
+    if line.agent and line.agent != "-":
+        event["user_agent.original"] = unescape(line.agent)
 
 
 def _who(text: str) -> tuple[str, list[str]]:

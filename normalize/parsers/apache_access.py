@@ -7,16 +7,9 @@ and agent are missing; the hint ``apache_access`` or a path with apache or httpd
 
 import re
 
-from normalize.accesslog import read_access
+from normalize.accesslog import read_access, set_access
 from normalize.times import clf_time
-from normalize.web import (
-    WEB_CLASSES,
-    set_client,
-    set_request,
-    set_server,
-    set_status,
-    unescape,
-)
+from normalize.web import WEB_CLASSES, set_client, set_request, set_server, set_status, unescape
 from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
@@ -66,17 +59,7 @@ def parse(raw: RawEvent) -> Event:
     if line.clients:
         event["apache.access.remote_addresses"] = line.clients
         set_client(event, line.clients[0])
-    if line.user != "-":
-        event["user.name"] = unescape(line.user)
-    moment = clf_time(line.time)
-    if moment is not None:
-        event["@timestamp"] = moment
-    set_request(event, unescape(line.request))
-    set_status(event, line.status, line.size)
-    if line.referrer and line.referrer != "-":
-        event["http.request.referrer"] = unescape(line.referrer)
-    if line.agent and line.agent != "-":
-        event["user_agent.original"] = unescape(line.agent)
+    set_access(event, line)
     return event
 
 

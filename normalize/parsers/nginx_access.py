@@ -7,17 +7,9 @@
 
 from ipaddress import ip_address
 
-from normalize.accesslog import looks_like_access, read_access
+from normalize.accesslog import looks_like_access, read_access, set_access
 from normalize.address import is_ip
-from normalize.times import clf_time
-from normalize.web import (
-    WEB_CLASSES,
-    set_client,
-    set_request,
-    set_server,
-    set_status,
-    unescape,
-)
+from normalize.web import WEB_CLASSES, set_client, set_server
 from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
@@ -51,17 +43,7 @@ def parse(raw: RawEvent) -> Event:
     if addresses:
         event["nginx.access.remote_ip_list"] = addresses
     set_client(event, _client(line.clients))
-    if line.user != "-":
-        event["user.name"] = unescape(line.user)
-    moment = clf_time(line.time)
-    if moment is not None:
-        event["@timestamp"] = moment
-    set_request(event, unescape(line.request))
-    set_status(event, line.status, line.size)
-    if line.referrer and line.referrer != "-":
-        event["http.request.referrer"] = unescape(line.referrer)
-    if line.agent and line.agent != "-":
-        event["user_agent.original"] = unescape(line.agent)
+    set_access(event, line)
     return event
 
 

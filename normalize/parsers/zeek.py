@@ -15,7 +15,8 @@ from normalize.address import set_endpoint
 from normalize.community import community_id
 from normalize.jsontext import capped
 from normalize.times import parse_epoch, parse_iso
-from normalize.zeek_fields import LOGS, MAPPERS, Fields, Log
+from normalize.zeek_fields import MAPPERS, Fields
+from normalize.zeek_logs import LOGS, Log
 from samlog.event import Event, RawEvent
 
 NAME = "zeek"
