@@ -89,3 +89,23 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("../shared/data is absent: rules and events of others are read in place")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def sigmahq() -> Path:
+    """Returns SigmaHQ's rules, or skips."""
+    if not (SHARED / "sigmahq").is_dir():
+        pytest.skip("../shared/data/sigmahq is absent: SigmaHQ's rules are read in place")
+    return SHARED / "sigmahq"
+
+
+@pytest.fixture(scope="session")
+def raw_engine(sigmahq: Path) -> Engine:
+    """Returns all of SigmaHQ's rules for events as they were sent."""
+    return Engine.load([sigmahq], mode="raw")
+
+
+@pytest.fixture(scope="session")
+def ecs_engine(sigmahq: Path) -> Engine:
+    """Returns all of SigmaHQ's rules for normalised events."""
+    return Engine.load([sigmahq], mode="ecs")
