@@ -1,7 +1,8 @@
 """What agents wrap around a log line: recognised, taken off, its knowledge kept as ECS fields.
 
 Filebeat and Elastic Agent (``message`` beside ``agent``, ``log``, ``@metadata``), Vector
-(``message`` beside ``source_type``), Fluent Bit and Docker (``log``), journald (``MESSAGE``).
+(``message`` beside ``source_type``), Fluent Bit and Docker (``log``), journald (``MESSAGE``), the
+Syslog table of Azure Log Analytics (``SyslogMessage``).
 Structured JSON that merely has a ``message`` is no envelope: a key that no agent writes tells
 (names with a leading underscore are an agent's own business).
 """
@@ -70,6 +71,9 @@ def unwrap(record: Mapping[str, Any], *, trusting: bool = False) -> Envelope | N
     message = record.get("MESSAGE")
     if isinstance(message, str) and ("__CURSOR" in record or "_HOSTNAME" in record):
         return _journald(record, message)
+    message = record.get("SyslogMessage")
+    if isinstance(message, str) and "TimeGenerated" in record:
+        return _log_analytics(record, message)
     message = record.get("log")
     if isinstance(message, str) and message.strip():
         return _fluent(record, message)
@@ -111,6 +115,27 @@ def _fluent(record: Mapping[str, Any], message: str) -> Envelope:
     found = Envelope(message.rstrip("\n"), created=_time(moment))
     skipped = ("log", "@timestamp", "time", "date")
     found.rest = {key: capped(value) for key, value in record.items() if key not in skipped}
+    return found
+
+
+def _log_analytics(record: Mapping[str, Any], message: str) -> Envelope:
+    """A row of the table Syslog of Azure Log Analytics; the time is the event's own."""
+    moment = _time(record.get("EventTime")) or _time(record.get("TimeGenerated"))
+    found = Envelope(message, created=moment, header=False)
+    names = (
+        ("HostName", "host.hostname"),
+        ("HostIP", "host.ip"),
+        ("ProcessName", "process.name"),
+        ("ProcessID", "process.pid"),
+        ("Facility", "log.syslog.facility.name"),
+        ("SeverityLevel", "log.syslog.severity.name"),
+    )
+    for key, name in names:
+        value = record.get(key)
+        if isinstance(value, (str, int)) and value != "":
+            found.fields[name] = value
+    known = {"SyslogMessage", *(key for key, _ in names)}
+    found.rest = {key: capped(value) for key, value in record.items() if key not in known}
     return found
 
 

@@ -44,6 +44,7 @@ _COPIED = (
     ("vpcEndpointId", "aws.cloudtrail.vpc_endpoint_id"),
     ("eventName", "event.action"),
     ("eventSource", "event.provider"),
+    ("@timestamp", "@timestamp"),  # Logstash renames eventTime
     ("eventTime", "@timestamp"),
     ("awsRegion", "cloud.region"),
     ("userAgent", "user_agent.original"),
@@ -79,7 +80,11 @@ def matches(raw: RawEvent) -> bool:
     record = raw.json
     if record is None:
         return False
-    return "eventSource" in record and "eventName" in record and "eventTime" in record
+    return (
+        "eventSource" in record
+        and "eventName" in record
+        and ("eventTime" in record or "eventVersion" in record)
+    )
 
 
 def parse(raw: RawEvent) -> Event:

@@ -22,7 +22,10 @@ from samlog.event import RawEvent
 REGISTRY = Registry()
 NORMALIZER = normalizer()
 FILES = sample_files()
-VENDOR = ("samlog.", "labels.", "system.", "nginx.", "apache.", "aws.", "zeek.", "cisco.")
+VENDOR = (
+    *("samlog.", "labels.", "system.", "nginx.", "apache.", "aws.", "zeek.", "cisco.", "winlog."),
+    "azure.vmconnection.",
+)
 UTC_MS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 HOSTILE = (
     "a" * 64_000,

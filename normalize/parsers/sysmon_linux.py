@@ -1,0 +1,37 @@
+"""Sysmon for Linux: the XML of Sysmon's events in syslog, or in an agent's envelope.
+
+Same schema and event ids as on Windows, read by the same code: processes, files, network
+connections; event data whole below ``winlog.event_data``. Dataset ``sysmon_linux.log``, so that
+rules for Linux see it and rules for Windows do not.
+"""
+
+from normalize.parsers import windows
+from samlog.event import Event, RawEvent
+
+NAME = "sysmon_linux"
+VERSION = 1
+HINTS = frozenset({"linux_sysmon", "sysmon_linux.log"})
+PROGRAMS = frozenset({"sysmon"})
+LOGSOURCES = (
+    {"product": "linux", "service": "sysmon"},
+    {"product": "linux", "category": "process_creation"},
+    {"product": "linux", "category": "file_event"},
+    {"product": "linux", "category": "network_connection"},
+)
+LOG_CLASSES = ("LC-05",)
+ORDER = 30
+
+_HEAD = 300
+
+
+def matches(raw: RawEvent) -> bool:
+    """XML of an event whose provider is Linux-Sysmon."""
+    return raw.body.startswith("<Event>") and "Linux-Sysmon" in raw.body[:_HEAD]
+
+
+def parse(raw: RawEvent) -> Event:
+    """Returns the event; refuses what `normalize.parsers.windows` refuses."""
+    event = windows.parse(raw)
+    event["event.dataset"] = "sysmon_linux.log"
+    event["host.os.type"] = "linux"
+    return event
