@@ -214,3 +214,9 @@ def kill_stage(deployment: Deployment, stage: str) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@pytest.fixture
+def kill() -> Callable[[Deployment, str], bool]:
+    """Returns what sends SIGKILL to a stage's process."""
+    return kill_stage
