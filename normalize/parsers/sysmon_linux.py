@@ -21,11 +21,15 @@ LOGSOURCES = (
 LOG_CLASSES = ("LC-05",)
 ORDER = 30
 
+CHANNEL = "Linux-Sysmon/Operational"
 _HEAD = 300
 
 
 def matches(raw: RawEvent) -> bool:
-    """XML of an event whose provider is Linux-Sysmon."""
+    """XML of an event whose provider is Linux-Sysmon, or Winlogbeat's form of its channel."""
+    if raw.json is not None:
+        winlog = raw.json.get("winlog")
+        return isinstance(winlog, dict) and winlog.get("channel") == CHANNEL
     return raw.body.startswith("<Event>") and "Linux-Sysmon" in raw.body[:_HEAD]
 
 
