@@ -28,9 +28,10 @@ class KnownFiles:
         self._retired: list[FilePosition] = []
         self._claimed: set[int] = set()
         rows = checkpoints.files(scope)
-        with checkpoints.transaction():
-            for row in rows[: max(0, len(rows) - MAX_ROWS)]:
-                if not Path(row.path).exists():
+        old = [row for row in rows[: max(0, len(rows) - MAX_ROWS)] if not Path(row.path).exists()]
+        if old:
+            with checkpoints.transaction():
+                for row in old:
                     checkpoints.forget_file(row)
         for row in rows:
             self._note(row)

@@ -9,15 +9,18 @@ from ingest.sources.stdin import StdinSource
 
 
 @pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
+def pipe(bench: Any) -> Iterator[tuple[int, int]]:
     reading, writing = os.pipe()
     yield reading, writing
+    bench.close()  # the reading thread ends before its descriptor does
     os.close(reading)
 
 
 def stdin(bench: Any, descriptor: int, **keys: Any) -> Any:
     config = types()["stdin"](type="stdin", unit="a", **keys)
-    return StdinSource(config, bench.context(), descriptor)  # type: ignore[arg-type]
+    source = StdinSource(config, bench.context(), descriptor)  # type: ignore[arg-type]
+    bench._opened.append(source)
+    return source
 
 
 def test_lines_are_given_to_the_end(bench: Any, pipe: tuple[int, int]) -> None:
