@@ -20,6 +20,7 @@ def run(tmp_path: Path, place: str = "never", left: int = 0) -> int:
     return done.returncode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packed", [False, True])
 def test_kill_9_at_any_place_loses_nothing_and_repeats_under_the_same_origin(
     tmp_path: Path, packed: bool
