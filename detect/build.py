@@ -1,21 +1,26 @@
 """From rule files to what an engine runs: read, parsed, placed in the events, and compiled."""
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from sigma.exceptions import SigmaError
 
+from detect import cache
 from detect.compile import Program, compile_rules
 from detect.condition import Node, Placeholders, condition_of, relocated, tests_of
 from detect.evaluate import text_predicate
 from detect.logsource import SAME, Fields, Source
 from detect.mappings import RAW_SOURCES, SOURCES
+from detect.necessary import Clause, clauses
 from detect.rule import (
     PARSE_FAULTS,
     LoadReport,
     ParsedRule,
     Rule,
+    RuleFile,
     Unmapped,
     parse_rules,
     read_rules,
@@ -39,11 +44,15 @@ class Variant(NamedTuple):
 
 
 class Built(NamedTuple):
-    """Everything that an engine needs; ``program`` holds one predicate a variant, in order."""
+    """Everything that an engine needs.
+
+    ``program`` holds one predicate a variant and ``needs`` the clauses of each, in their order.
+    """
 
     report: LoadReport
     variants: tuple[Variant, ...]
     program: Program
+    needs: Sequence[Sequence[Clause]]
     sources: tuple[Source, ...]
 
 
@@ -51,12 +60,54 @@ class _NoField(Exception):
     """A rule reads a field that the events of a source do not have."""
 
 
-def build(roots: Sequence[Path], *, mode: str, placeholders: Placeholders) -> Built:
+def build(
+    roots: Sequence[Path],
+    *,
+    mode: str,
+    placeholders: Placeholders,
+    cache_dir: Path | None = None,
+) -> Built:
     """Returns the compiled rules at or below ``roots``; see `Engine.load`."""
     report = LoadReport()
+    files = read_rules(roots, report)
     sources = SOURCES if mode == "ecs" else RAW_SOURCES
+    key = "" if cache_dir is None else cache.key_of(files, mode, placeholders)
+    kept = None if cache_dir is None else cache.read(cache_dir, key)
+    if kept is not None:
+        kept.report.refused[:0] = report.refused
+        variants = tuple(Variant(*fields) for fields in kept.variants)
+        return Built(kept.report, variants, kept.program, kept.needs, sources)
+    unreadable = len(report.refused)
+    with _no_collection():
+        built = _compiled(files, report, sources, mode, placeholders)
+    if cache_dir is not None:
+        own = LoadReport(report.loaded, report.refused[unreadable:], report.unmapped)
+        made = cache.Kept(own, built.variants, built.program, built.needs)
+        report.cache_problem = cache.write(cache_dir, key, made)
+    return built
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Stops the search for reference cycles: 3,754 rules take 5 s without it and 7 s with it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _compiled(
+    files: Sequence[RuleFile],
+    report: LoadReport,
+    sources: tuple[Source, ...],
+    mode: str,
+    placeholders: Placeholders,
+) -> Built:
     variants: list[Variant] = []
-    for parsed in parse_rules(read_rules(roots, report), report):
+    for parsed in parse_rules(files, report):
         rule = parsed.rule
         try:
             node = checked_condition(parsed, placeholders)
@@ -70,7 +121,8 @@ def build(roots: Sequence[Path], *, mode: str, placeholders: Placeholders) -> Bu
         variants.extend(variant._replace(rule=len(report.loaded)) for variant in placed)
         report.loaded.append(rule)
     program = compile_rules([variant.node for variant in variants])
-    return Built(report, tuple(variants), program, sources)
+    needs = [clauses(variant.node) for variant in variants]
+    return Built(report, tuple(variants), program, needs, sources)
 
 
 def checked_condition(parsed: ParsedRule, placeholders: Placeholders) -> Node:

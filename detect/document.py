@@ -18,7 +18,8 @@ MAX_YAML_DEPTH = 50
 MAX_ALIASES = 100
 SUFFIXES = (".yml", ".yaml")
 
-_SUSPICIOUS = re.compile(rb"(?:[-?:][ \t]+){20}|^[ ]{100}|(?:^|[\s\[{,:])[&*][^\s&*]", re.MULTILINE)
+_DEEP = re.compile(rb"(?:[-?:][ \t]+){10}|^ {100}", re.MULTILINE)
+_ANCHOR = re.compile(rb"(?:^|[\s\[{,:-])&[^\s&]", re.MULTILINE)
 _BRACKETS = re.compile(rb"[\[{]")
 
 
@@ -86,8 +87,10 @@ def documents(path: Path, data: bytes) -> Iterator[Document]:
     Raises `RuleError` at the first one that is not YAML (``not_yaml``), nests or repeats itself
     beyond reason (``yaml_bomb``).
     """
+    if b"\0" in data:  # UTF-16 would also hide its brackets from the check below
+        raise RuleError("is not YAML: not UTF-8 text", reason="not_yaml", path=str(path))
     try:
-        if _SUSPICIOUS.search(data) or len(_BRACKETS.findall(data)) > 500:
+        if _is_suspicious(data):
             _check_events(path, data)
         loader = _Loader(data)
         try:
@@ -102,6 +105,15 @@ def documents(path: Path, data: bytes) -> Iterator[Document]:
         raise _not_yaml(path, error) from error
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise RuleError(f"is not YAML: {error}", reason="not_yaml", path=str(path)) from error
+
+
+def _is_suspicious(data: bytes) -> bool:
+    """Tells whether a file could nest deeply or repeat itself; cheap, may be wrong in one way."""
+    return (
+        (b"&" in data and _ANCHOR.search(data) is not None)
+        or _DEEP.search(data) is not None
+        or len(_BRACKETS.findall(data)) > 500
+    )
 
 
 def _check_events(path: Path, data: bytes) -> None:

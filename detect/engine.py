@@ -15,10 +15,9 @@ from detect.compile import Predicate, bind
 from detect.evaluate import matched_fields
 from detect.index import Group
 from detect.logsource import Router, conflicts
-from detect.necessary import clauses
 from detect.raw import declared
 from detect.rule import LoadReport, LogSource, Rule
-from detect.scan import ScannerFactory, aho_corasick
+from detect.scan import Scanners
 from detect.text import View
 
 Mode = Literal["ecs", "raw"]
@@ -90,17 +89,14 @@ class _Members:
 class Engine:
     """Compiled rules. One thread only; `match` keeps caches."""
 
-    def __init__(
-        self, built: Built, *, mode: Mode, new_scanner: ScannerFactory = aho_corasick
-    ) -> None:
+    def __init__(self, built: Built, *, mode: Mode, scanners: Scanners | None = None) -> None:
         self.mode: Mode = mode
         self.report: LoadReport = built.report
         self.rules: list[Rule] = built.report.loaded
         self.stats = Stats()
         self._built = built
-        self._new_scanner = new_scanner
+        self._scanners = scanners or Scanners()
         self._predicates: list[Predicate | None] = list(bind(built.program))
-        self._needs = [clauses(variant.node) for variant in built.variants]
         self._router = Router(built.sources, ROUTING[mode])
         self._searched: dict[str, bool] = {}
         self._members: dict[tuple[int, ...], _Members] = {}
@@ -114,7 +110,6 @@ class Engine:
         mode: Mode = "ecs",
         cache_dir: str | Path | None = None,
         placeholders: Mapping[str, Sequence[str]] | None = None,
-        new_scanner: ScannerFactory = aho_corasick,
     ) -> "Engine":
         """Returns an engine with every rule at or below ``paths`` that can be evaluated.
 
@@ -122,8 +117,13 @@ class Engine:
         are the values of ``%name%`` in ``|expand``. ``cache_dir`` keeps what was compiled, by
         content; a damaged cache is built anew.
         """
-        built = build([Path(path) for path in paths], mode=mode, placeholders=placeholders or {})
-        return cls(built, mode=mode, new_scanner=new_scanner)
+        built = build(
+            [Path(path) for path in paths],
+            mode=mode,
+            placeholders=placeholders or {},
+            cache_dir=None if cache_dir is None else Path(cache_dir),
+        )
+        return cls(built, mode=mode)
 
     def prepare(self) -> None:
         """Builds the index of every kind of event that the tables name, before the first event.
@@ -230,7 +230,7 @@ class Engine:
         if found is None:
             if len(self._members) >= MAX_GROUPS:
                 self._members.clear()
-            group = Group([self._needs[number] for number in numbers], self._new_scanner)
+            group = Group([self._built.needs[number] for number in numbers], self._scanners)
             found = self._members[numbers] = _Members(numbers, group)
         return found
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from detect.keywords import KeywordTable
 from detect.necessary import KEYWORDS, Clause, weight
-from detect.scan import Scanner, ScannerFactory, best_factory
+from detect.scan import Scanner, Scanners
 from detect.text import Slot, fold, lookup, members, number, scalar_text
 
 PLANES = 2
@@ -33,7 +33,7 @@ class _Table:
     """The masks of one slot. ``cache`` and ``wide`` are read by `Group.candidates` directly."""
 
     def __init__(
-        self, slot: Slot, size: int, placed: Sequence[tuple[Clause, int]], new: Any
+        self, slot: Slot, size: int, placed: Sequence[tuple[Clause, int]], scanners: Scanners
     ) -> None:
         """``placed``: clauses (or their atoms of this slot) with the section that each is in."""
         self.slot = slot
@@ -51,9 +51,9 @@ class _Table:
         literals: dict[tuple[str, str], int] = {}
         self._place(placed, literals)
         self._literals = [(kind, text, bits) for (kind, text), bits in literals.items()]
-        self._scan: Scanner | None = (
-            new([text for _, text, _ in self._literals]) if literals else None
-        )
+        self._scan: Scanner | None = None
+        if literals:
+            self._scan = scanners.for_field([text for _, text, _ in self._literals])
         self.absent, self.absent_wide = self._split(self._kinds["none"])
 
     def _place(
@@ -172,7 +172,7 @@ def _present(slot: Slot, keys: frozenset[str]) -> Slot | None:
 class Group:
     """The rules for one kind of event. ``needs`` holds the clauses of each rule, in rule order."""
 
-    def __init__(self, needs: Sequence[Sequence[Clause]], new_scanner: ScannerFactory) -> None:
+    def __init__(self, needs: Sequence[Sequence[Clause]], scanners: Scanners) -> None:
         self.size = len(needs)
         self.everything = (1 << self.size) - 1
         self.events = 0
@@ -182,9 +182,9 @@ class Group:
         self._keywords = None
         if KEYWORDS in placed:
             found = placed.pop(KEYWORDS)
-            self._keywords = KeywordTable(self.size, PLANES, found, best_factory())
+            self._keywords = KeywordTable(self.size, PLANES, found, scanners)
         self._tables = [
-            _Table(slot, self.size, clauses, new_scanner) for slot, clauses in placed.items()
+            _Table(slot, self.size, clauses, scanners) for slot, clauses in placed.items()
         ]
         self._keys = frozenset(key for table in self._tables for key in keys_of(table.slot))
         self._shapes: dict[frozenset[str], _Shape] = {}

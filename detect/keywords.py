@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import orjson
 
 from detect.necessary import Clause
-from detect.scan import ScannerFactory, line_scanner
+from detect.scan import Scanners
 
 _NUMERIC = re.compile(r"[0-9eE.+-]+\Z")
 """A literal that a float may hold: 1e16 in a line is 1e+16 as Python writes it."""
@@ -22,7 +22,7 @@ class KeywordTable:
     """The masks of all keyword clauses of a group; clause planes as in `detect.index`."""
 
     def __init__(
-        self, size: int, planes: int, placed: Sequence[tuple[Clause, int]], new: ScannerFactory
+        self, size: int, planes: int, placed: Sequence[tuple[Clause, int]], scanners: Scanners
     ) -> None:
         self._size = size
         self._all = (1 << size) - 1
@@ -34,7 +34,7 @@ class KeywordTable:
             for atom in clause:
                 bits[atom.arg] = bits.get(atom.arg, 0) | 1 << position
         self._bits = list(bits.values())
-        self._scan = new(list(bits))
+        self._scan = scanners.for_event(list(bits))
         in_line = {text: found for text, found in bits.items() if not _NUMERIC.match(text)}
         self._always = 0
         for text, found in bits.items():
@@ -42,7 +42,7 @@ class KeywordTable:
                 self._always |= found
         ascii_only = {text: found for text, found in in_line.items() if text.isascii()}
         self._line_bits = list(ascii_only.values())
-        self._scan_line = line_scanner([orjson.dumps(text)[1:-1] for text in ascii_only])
+        self._scan_line = scanners.for_line([orjson.dumps(text)[1:-1] for text in ascii_only])
         self.concerned = self._all & ~self._split(0)
 
     def of_values(self, haystack: str) -> int:

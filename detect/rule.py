@@ -91,11 +91,15 @@ class Unmapped:
 
 @dataclass(slots=True)
 class LoadReport:
-    """Every rule that was found is in exactly one of the three lists."""
+    """Every rule that was found is in exactly one of the three lists.
+
+    ``cache_problem`` says why the compiled rules could not be kept, "" if they were or need not be.
+    """
 
     loaded: list[Rule] = field(default_factory=list)
     refused: list[RuleError] = field(default_factory=list)
     unmapped: list[Unmapped] = field(default_factory=list)
+    cache_problem: str = ""
 
     def reasons(self) -> dict[str, int]:
         """Returns how many rules were refused for which reason, the most frequent first."""

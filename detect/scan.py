@@ -1,7 +1,8 @@
 """Which of many literals occur in a text, found in one pass.
 
-Two implementations of `Scanner`, equal in what they return: Hyperscan where it is installed, else
-Aho-Corasick. Both take folded text.
+Aho-Corasick reads the values of fields: most are short, and its automata are built in a tenth of
+the time of Hyperscan's. Keywords are looked for in the whole of an event, which Hyperscan reads
+in a fraction of the time; where it has no wheel, Aho-Corasick does that too.
 """
 
 import re
@@ -19,8 +20,12 @@ if find_spec("hyperscan") is not None:  # there is no wheel for every platform
 Scanner = Callable[[str], Sequence[int]]
 """Takes a folded text; returns the numbers of the literals in it, each at least once."""
 
-LONG_TEXT = 65_536
-"""Beyond so many characters an overlapping list could explode; see `aho_corasick`."""
+LineScanner = Callable[[bytes], Sequence[int] | None]
+"""Takes a line of JSON; returns the numbers of the literals in it, or None: they might be in it
+in another spelling, as non-ASCII text or escaped as ``\\u0041`` or ``\\/``."""
+
+CHUNK_CHARS = 16_384
+"""A longer text is read in parts, so that the list of overlapping matches stays short."""
 
 
 class ScannerFactory(Protocol):
@@ -29,31 +34,55 @@ class ScannerFactory(Protocol):
     def __call__(self, literals: Sequence[str]) -> Scanner: ...
 
 
-def best_factory() -> ScannerFactory:
-    """Returns Hyperscan's factory where it can be imported, else Aho-Corasick's."""
-    return aho_corasick if hyperscan is None else hyperscan_literals
+class Scanners:
+    """The scanners of one engine; equal literals share one. One thread only."""
+
+    def __init__(self, fields: ScannerFactory | None = None) -> None:
+        """``fields`` builds the scanners of fields' values, Aho-Corasick by default."""
+        self._fields = fields or aho_corasick
+        self._texts: dict[tuple[str, ...], Scanner] = {}
+        self._lines: dict[tuple[bytes, ...], LineScanner] = {}
+
+    def for_field(self, literals: Sequence[str]) -> Scanner:
+        """Returns a scanner of the values of one field."""
+        return self._fields(literals)
+
+    def for_event(self, literals: Sequence[str]) -> Scanner:
+        """Returns a scanner of all texts of an event at once."""
+        key = tuple(literals)
+        found = self._texts.get(key)
+        if found is None:
+            factory = aho_corasick if hyperscan is None else hyperscan_literals
+            found = self._texts[key] = factory(key)
+        return found
+
+    def for_line(self, literals: Sequence[bytes]) -> LineScanner:
+        """Returns a scanner of the JSON of an event, for ASCII literals in any case."""
+        key = tuple(literals)
+        found = self._lines.get(key)
+        if found is None:
+            found = self._lines[key] = line_scanner(key)
+        return found
 
 
 def aho_corasick(literals: Sequence[str]) -> Scanner:
-    """Returns a scanner without any dependency on the processor.
-
-    A long text is searched literal by literal: that is bounded by literals x length, where the
-    list of overlapping matches is bounded by nothing useful.
-    """
-    automaton = ahocorasick_rs.AhoCorasick(list(literals))
+    """Returns a scanner without any dependency on the processor."""
+    find = ahocorasick_rs.AhoCorasick(list(literals)).find_matches_as_indexes
     kept = tuple(literals)
-
-    def one_by_one(text: str) -> list[int]:
-        return [i for i, literal in enumerate(kept) if literal in text]
+    longest = max(map(len, kept), default=1)
+    chunk = max(CHUNK_CHARS, 2 * longest)
 
     def scan(text: str) -> Sequence[int]:
-        if len(text) <= LONG_TEXT:
-            try:
-                matches = automaton.find_matches_as_indexes(text, overlapping=True)
-                return [match[0] for match in matches]
-            except UnicodeEncodeError:  # a lone surrogate has no UTF-8
-                return one_by_one(text)
-        return one_by_one(text)
+        try:
+            if len(text) <= chunk:
+                return [match[0] for match in find(text, overlapping=True)]
+            found: set[int] = set()
+            for start in range(0, len(text), chunk - longest + 1):
+                part = text[start : start + chunk]
+                found.update(match[0] for match in find(part, overlapping=True))
+            return list(found)
+        except UnicodeEncodeError:  # a lone surrogate has no UTF-8
+            return [i for i, literal in enumerate(kept) if literal in text]
 
     return scan
 
@@ -93,10 +122,6 @@ def _hyperscan(
 
     return scan
 
-
-LineScanner = Callable[[bytes], Sequence[int] | None]
-"""Takes a line of JSON; returns the numbers of the literals in it, or None: they might be in it
-in another spelling, as non-ASCII text or escaped as ``\\u0041`` or ``\\/``."""
 
 _OTHER_SPELLING = re.compile(rb"[\x80-\xff]|(?<!\\)(?:\\\\)*\\[u/]")
 _FLAGGED = rb"[\x80-\xff]|(?:^|[^\\])(?:\\\\)*\\[u/]"

@@ -15,7 +15,7 @@ from detect.evaluate import holds
 from detect.index import MAX_CACHED, MAX_SHAPES, Group
 from detect.keywords import KeywordTable
 from detect.necessary import KEYWORDS, Atom, clauses
-from detect.scan import aho_corasick, hyperscan_literals, line_scanner
+from detect.scan import CHUNK_CHARS, Scanners, aho_corasick, hyperscan_literals
 from detect.text import View, fold
 
 FIELDS = ("A", "B", "C", ("D", "A"), frozenset({"B", "E"}))
@@ -123,7 +123,7 @@ def test_candidates_hold_every_rule_that_fires(
     factory: scan.ScannerFactory, rules: list[Node], seen: list[dict[str, Any]]
 ) -> None:
     predicates = bind(compile_rules(rules))
-    group = Group([clauses(rule) for rule in rules], factory)
+    group = Group([clauses(rule) for rule in rules], Scanners(factory))
 
     for event in seen * 2:  # the second time from what was remembered
         everything = fired(range(len(rules)), predicates, event)
@@ -166,7 +166,7 @@ def test_a_pattern_gives_its_longest_literal() -> None:
 
 def test_two_literals_that_must_both_occur_are_both_asked_for() -> None:
     rule = And((FieldTest("A", "contains", "foo"), FieldTest("A", "contains", "bar")))
-    group = Group([clauses(rule)], aho_corasick)
+    group = Group([clauses(rule)], Scanners())
 
     assert asked(group, {"A": "foo"}, None) == []
     assert asked(group, {"A": "bar"}, None) == []
@@ -184,7 +184,7 @@ def test_an_event_without_the_fields_of_a_rule_leaves_it_out() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    group = Group([clauses(FieldTest("A", "contains", "x"))], aho_corasick)
+    group = Group([clauses(FieldTest("A", "contains", "x"))], Scanners())
 
     for i in range(3 * MAX_CACHED):
         asked(group, {"A": f"value {i}"}, None)
@@ -197,7 +197,7 @@ def test_what_is_remembered_is_bounded() -> None:
 
 def test_shapes_depend_on_rule_fields_only_and_are_bounded() -> None:
     many = [clauses(FieldTest(f"F{i}", "contains", "x")) for i in range(12)]
-    group = Group(many, aho_corasick)
+    group = Group(many, Scanners())
 
     for i in range(2 * MAX_SHAPES):
         asked(group, {f"junk{i}": "x"}, None)
@@ -223,9 +223,17 @@ def test_a_scanner_takes_text_with_lone_surrogates(factory: scan.ScannerFactory)
     assert set(factory(["abc"])("\ud800 abc")) == {0}
 
 
+def test_a_literal_across_two_parts_of_a_long_text_is_found() -> None:
+    find = aho_corasick(["needle", "n" * 20_000])
+
+    for start in (CHUNK_CHARS - 3, 2 * CHUNK_CHARS - 5):
+        assert set(find("x" * start + "needle" + "x" * CHUNK_CHARS)) == {0}
+    assert set(find("x" * 9 + "n" * 20_000)) == {1}
+
+
 def keyword_table(words: Sequence[str]) -> KeywordTable:
     placed = [((Atom(KEYWORDS, "contains", word),), i) for i, word in enumerate(words)]
-    return KeywordTable(len(words), 2, placed, aho_corasick)
+    return KeywordTable(len(words), 2, placed, Scanners())
 
 
 @pytest.mark.parametrize("plain", [False, True])
@@ -250,8 +258,10 @@ def test_without_hyperscan_lines_are_scanned_by_the_other_one(
 ) -> None:
     monkeypatch.setattr(scan, "hyperscan", None)
 
-    assert scan.best_factory() is aho_corasick
-    assert line_scanner([b"abc"])(b"xABCx") == [0]
+    scanners = Scanners()
+
+    assert scanners.for_line([b"abc"])(b"xABCx") == [0]
+    assert scanners.for_event(["abc"])("xabcx") == [0]
 
 
 def test_random_conditions_compile_and_never_raise(load: Callable[..., Any]) -> None:

@@ -239,6 +239,12 @@ def test_a_file_that_is_not_utf8_is_refused(load: Load, tmp_path: Path) -> None:
     assert load().report.reasons() == {"not_yaml": 1}
 
 
+def test_nesting_cannot_hide_in_another_encoding(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "x.yml").write_bytes(("- " * 50_000).encode("utf-16"))
+
+    assert load().report.reasons() == {"not_yaml": 1}
+
+
 def test_a_path_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
     report = Engine.load([tmp_path / "absent"]).report
 
