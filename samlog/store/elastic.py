@@ -149,12 +149,18 @@ class ElasticsearchStore:
         results: dict[int, WriteResult] = {}
         lines: list[Line] = []
         seen = self._seen(documents, maybe_seen=maybe_seen)
+        first: dict[tuple[str, str], int] = {}
         for place, document in enumerate(documents):
-            if (document.stream, document.id) in seen:
+            name = (document.stream, document.id)
+            if name in seen:
                 results[place] = _EXISTS
-            else:
+            elif first.setdefault(name, place) == place:
                 self._add(lines, results, place, document, create_line)
         results |= self._send(lines)
+        for place, document in enumerate(documents):
+            if place not in results:
+                its_first = results[first[document.stream, document.id]]
+                results[place] = _EXISTS if its_first == _CREATED else its_first
         return [results[place] for place in range(len(documents))]
 
     def _add(

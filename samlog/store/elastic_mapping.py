@@ -100,6 +100,8 @@ def template(unit: str, *, keep_days: int = 0) -> dict[str, Any]:
     index: dict[str, Any] = {
         # Else a new cluster of version 9 makes logsdb of it, which rebuilds _source.
         "mode": "standard",
+        # Half the disk at the same CPU: event.original says again what the other fields say.
+        "codec": "best_compression",
         "number_of_shards": 1,
         "auto_expand_replicas": "0-1",
         "mapping": {

@@ -18,6 +18,7 @@ from samlog.store.base import Bucket, Hit, Page, Query
 from samlog.store.elastic_client import Server
 from samlog.store.elastic_mapping import DOCUMENT_ID
 from samlog.store.elastic_streams import check_dataset, pattern, stream_of
+from samlog.store.query import check_countable
 from samlog.store.query_elastic import to_elastic
 
 PAGE = 2_000
@@ -136,6 +137,7 @@ def count(server: Server, query: Query) -> int:
 
 def terms(server: Server, query: Query, field: str, *, size: int) -> Sequence[Bucket]:
     """Returns the most frequent values of ``field``; exact as `EXACT_TERMS` says."""
+    check_countable(field)
     if not query.units:
         return ()
     values = {

@@ -181,6 +181,16 @@ def test_a_name_may_have_a_value_and_names_below_it(store: ElasticsearchStore, u
     assert ids(store, "vendor.a.b:y", unit) == ["below", "both"]
 
 
+def test_what_json_escapes_is_compared_as_it_is(store: ElasticsearchStore, unit: str) -> None:
+    text = 'C:\\Dir\\"a b"/\n\t\x01æ'
+    store.write([event("1", unit, **{"process.command_line": text, "source.ip": "10.0.0.1"})])
+    store.refresh()
+
+    (hit,) = store.search(Query(r'process.command_line:/c:.dir.."?a b"?.{5}/', [unit])).hits
+    assert hit.source["process.command_line"] == text
+    assert ids(store, r"process.command_line:C\:\\dir\\?a\ b?/*", unit) == ["1"]
+
+
 def test_the_first_value_of_a_vendor_field_does_not_decide_its_type(
     store: ElasticsearchStore, unit: str
 ) -> None:
