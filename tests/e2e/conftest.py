@@ -21,6 +21,12 @@ from samlog import pipeline, status
 from samlog.clock import SystemClock
 from samlog.config import Settings
 from samlog.event import DETECTIONS
+from samlog.servers import (
+    ElasticsearchServer,
+    KafkaServer,
+    start_elasticsearch,
+    start_kafka,
+)
 from samlog.store.base import Query
 
 DATA = Path(__file__).parents[2] / "../shared/data"
@@ -182,24 +188,57 @@ def sigma_rules() -> Path:
     return RULES
 
 
+def embedded_config(folder: Path, files: Sequence[Path], rules: Sequence[Path]) -> dict[str, Any]:
+    """Returns the configuration of one unit with everything embedded below ``folder``."""
+    data = str(folder / "data")
+    return {
+        "bus": {"type": "embedded", "path": data},
+        "store": {"type": "embedded", "path": data},
+        "units": {"enheda": {"title": "Enhed A"}},
+        "sources": [{"type": "file", "unit": "enheda", "paths": [str(f) for f in files]}],
+        "rules": [str(rule) for rule in rules],
+        "sinks": [{"type": "file", "path": str(folder / "alerts.ndjson")}],
+        "http": {"listen": "127.0.0.1:0"},
+    }
+
+
 @pytest.fixture
 def embedded(tmp_path: Path) -> Callable[..., Deployment]:
     """Returns a maker of deployments with everything embedded."""
 
     def make(name: str, files: Sequence[Path], rules: Sequence[Path]) -> Deployment:
-        data = str(tmp_path / name / "data")
-        return Deployment(
-            tmp_path / name,
-            {
-                "bus": {"type": "embedded", "path": data},
-                "store": {"type": "embedded", "path": data},
-                "units": {"enheda": {"title": "Enhed A"}},
-                "sources": [{"type": "file", "unit": "enheda", "paths": [str(f) for f in files]}],
-                "rules": [str(rule) for rule in rules],
-                "sinks": [{"type": "file", "path": str(tmp_path / name / "alerts.ndjson")}],
-                "http": {"listen": "127.0.0.1:0"},
-            },
-        )
+        return Deployment(tmp_path / name, embedded_config(tmp_path / name, files, rules))
+
+    return make
+
+
+@dataclass
+class Servers:
+    """A broker and a node that nobody else uses."""
+
+    kafka: KafkaServer
+    elasticsearch: ElasticsearchServer
+
+
+@pytest.fixture
+def servers(own_kafka: KafkaServer, own_elasticsearch: ElasticsearchServer) -> Iterator[Servers]:
+    """A fresh broker and a fresh node; the module's own ones only tell whether that is possible."""
+    own_kafka.stop()
+    own_elasticsearch.stop()
+    with start_kafka() as kafka, start_elasticsearch() as elasticsearch:
+        yield Servers(kafka, elasticsearch)
+
+
+@pytest.fixture
+def on_servers(tmp_path: Path, servers: Servers) -> Callable[..., Deployment]:
+    """Returns a maker of deployments on real servers."""
+
+    def make(name: str, files: Sequence[Path], rules: Sequence[Path]) -> Deployment:
+        made = embedded_config(tmp_path / name, files, rules)
+        made["bus"] = {"type": "kafka", "brokers": [servers.kafka.address], "partitions": 3}
+        made["store"] = {"type": "elasticsearch", "urls": [servers.elasticsearch.url]}
+        made["state"] = str(tmp_path / name / "data")
+        return Deployment(tmp_path / name, made)
 
     return make
 

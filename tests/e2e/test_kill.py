@@ -16,7 +16,7 @@ from samlog import pipeline
 from samlog.clock import SystemClock
 from samlog.event import DETECTIONS, EVENTS, raw_topic
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 COUNT = 4_000
 PARTS = (0.05, 0.25, 0.50, 0.75, 0.95)
 STAGES = ("collect", "normalize", "detect", "store", "alerts")
@@ -47,7 +47,7 @@ def disturb(
     plan: list[tuple[str, int]],
     kill: Callable[[Any, str], bool],
 ) -> tuple[int, int]:
-    """Runs to the end, kills by plan (stage, at how many records); returns (killed, redelivered)."""
+    """Runs to the end and kills by plan (stage, after records); returns (killed, redelivered)."""
     process = deployment.start()
     bus = pipeline.open_bus(deployment.settings, SystemClock())
     killed = 0
