@@ -4,7 +4,9 @@ Reference: one client process, 2 kB values, broker on the same 2 cores (see ``_W
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from kafka import KafkaAdminClient, errors
 from kafka import TopicPartition as KafkaPartition
@@ -16,7 +18,7 @@ from samlog.bus.kafka_cluster import Cluster
 from samlog.bus.kafka_consumer import KafkaConsumer
 from samlog.bus.kafka_producer import OVERHEAD_BYTES, KafkaProducer
 from samlog.clock import Clock, SystemClock
-from samlog.errors import BusError, ConfigError
+from samlog.errors import BusError, ConfigError, Unavailable
 
 T = TypeVar("T")
 
@@ -68,6 +70,7 @@ class KafkaBus:
         self._session_s = session_s
         self._clock = clock or SystemClock()
         self._admin: KafkaAdminClient | None = None
+        self._opened: WeakSet[KafkaProducer | KafkaConsumer] = WeakSet()
 
     def create_topics(self, topics: Iterable[str]) -> None:
         """Creates what does not exist yet and returns when every partition has a leader."""
@@ -111,17 +114,19 @@ class KafkaBus:
 
     def producer(self, client: str) -> KafkaProducer:
         """Returns a producer, which connects at its first record."""
-        return KafkaProducer(
+        producer = KafkaProducer(
             self._cluster,
             client,
             max_record_bytes=self.max_record_bytes,
             clock=self._clock,
             **_WRITING,
         )
+        self._opened.add(producer)
+        return producer
 
     def consumer(self, group: str, topics: Sequence[str], *, member: str = "") -> KafkaConsumer:
         """Connects and joins ``group``; raises `Unavailable` or `ConfigError`."""
-        return KafkaConsumer(
+        consumer = KafkaConsumer(
             self._cluster,
             group,
             topics,
@@ -130,6 +135,8 @@ class KafkaBus:
             max_record_bytes=self.max_record_bytes,
             clock=self._clock,
         )
+        self._opened.add(consumer)
+        return consumer
 
     def end_offsets(self, topics: Sequence[str]) -> Mapping[TopicPartition, int]:
         """Returns per partition the next offset; raises `BusError` for an unknown topic."""
@@ -170,14 +177,20 @@ class KafkaBus:
                     self._admin, _ = self._cluster.open(KafkaAdminClient, "samlog-admin")
                 return question(self._admin)
             except errors.KafkaError as error:
-                self.close()
+                self._forget_admin()
                 again = isinstance(error, errors.RetriableError)
                 if not again or self._clock.monotonic_s() > deadline:
                     raise self._cluster.explained(error, doing) from error
             self._clock.sleep(_RETRY_S)
 
     def close(self) -> None:
-        """Closes the administrative connection; producers and consumers have their own close."""
+        """Closes what was opened here; what producers could not flush was never promised."""
+        for part in list(self._opened):
+            with suppress(Unavailable, ConfigError):
+                part.close()
+        self._forget_admin()
+
+    def _forget_admin(self) -> None:
         admin, self._admin = self._admin, None
         if admin is not None:
             admin.close()

@@ -18,7 +18,7 @@ _CONNECT_S = 2.0
 _TIMES: Mapping[str, Any] = {
     "reconnect_backoff_max_ms": 2_000,
     "request_timeout_ms": 15_000,
-    "bootstrap_timeout_ms": 8_000,
+    "bootstrap_timeout_ms": 5_000,
     "metadata_max_age_ms": 60_000,
 }
 

@@ -15,6 +15,7 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 
 from samlog.bus.base import Gap, Message, TopicPartition
 from samlog.bus.kafka_cluster import Cluster
+from samlog.bus.kafka_repairs import before_poll, repair
 from samlog.clock import Clock
 from samlog.errors import BusError, Unavailable
 
@@ -105,6 +106,7 @@ class KafkaConsumer:
             receive_message_max_bytes=100_000_000 + 2 * max_record_bytes,
             metrics_enabled=False,
         )
+        repair(self._kafka)
         self._kafka.subscribe(list(topics), listener=self._ownership)
 
     def poll(self, *, max_messages: int = 500, timeout_s: float = 0.5) -> Sequence[Message]:
@@ -152,7 +154,7 @@ class KafkaConsumer:
         kafka-python hands out all it has fetched of one partition (1 MiB) before the next one: of
         small records that is a backlog of thousands in front of every other unit.
         """
-        _free_slot(self._kafka)
+        before_poll(self._kafka)
         served = self._still_assigned(self._served)
         if served and not self._paused:
             self._kafka.pause(*served)
@@ -163,7 +165,7 @@ class KafkaConsumer:
             if batches:
                 self._served.update(batches)
                 return batches
-            _free_slot(self._kafka)
+            before_poll(self._kafka)
         batches = self._kafka.poll(timeout_ms=timeout_ms, max_records=max_messages)
         self._served = set(batches)
         return batches
@@ -293,17 +295,6 @@ class KafkaConsumer:
             self._kafka.close(autocommit=False, timeout_ms=_CLOSE_MS)
         finally:
             self._network.close()
-
-
-def _free_slot(kafka: Client) -> None:
-    """Lets kafka-python (3.0.12) go on with the records that it set aside during a pause.
-
-    It does so only while it holds no partition's records, and takes a partition that it has read
-    to the end for one that it holds: what was set aside stayed aside for ever.
-    """
-    fetcher = kafka._fetcher
-    if not fetcher._next_partition_records:
-        fetcher._next_partition_records = None
 
 
 def _message(record: Any) -> Message:
