@@ -208,17 +208,20 @@ class Group:
             value = event[key] if key.__class__ is str else lookup(event, key)
             kept = cache.get(value) if value.__class__ is str else table.other(value)
             mask &= table.miss(value) if kept is None else kept
-        if mask & self._wide_bits:
-            mask &= self._wide(event, shape)
+        words = 0
         if self._keywords is not None and mask & self._keywords.concerned:
-            kept = None if line is None else self._keywords.of_line(line)
-            mask &= self._keywords.of_values(haystack()) if kept is None else kept
+            answer = None if line is None else self._keywords.of_line(line)
+            passed, words = answer or self._keywords.of_values(haystack())
+            mask &= passed
+        if mask & self._wide_bits:
+            mask &= self._wide(event, shape, words)
         if self.events % MAX_CACHED == 0:
             self._tidy()
         return mask
 
-    def _wide(self, event: Mapping[str, Any], shape: _Shape) -> int:
-        found = shape.base_wide
+    def _wide(self, event: Mapping[str, Any], shape: _Shape, words: int) -> int:
+        """Returns the rules whose clauses over several slots hold; ``words`` are the keywords'."""
+        found = shape.base_wide | words
         for key, table in shape.wide_tables:
             found |= table.wide_of(lookup(event, key))
         passed = self.everything
@@ -280,7 +283,7 @@ def _placed(
                 if plane < PLANES:
                     used[slot] = plane + 1
                     placed.setdefault(slot, []).append((clause, plane * size + bit))
-            elif wide < PLANES and KEYWORDS not in slots:
+            elif wide < PLANES:
                 position = (PLANES + wide) * size + bit
                 wide_free[wide] &= ~(1 << bit)
                 for slot in slots:

@@ -27,10 +27,13 @@ class KeywordTable:
         self._size = size
         self._all = (1 << size) - 1
         self._free = [self._all] * planes
+        self.concerned = 0
         bits: dict[str, int] = {}
         for clause, position in placed:
             plane, bit = divmod(position, size)
-            self._free[plane] &= ~(1 << bit)
+            self.concerned |= 1 << bit
+            if plane < planes:
+                self._free[plane] &= ~(1 << bit)
             for atom in clause:
                 bits[atom.arg] = bits.get(atom.arg, 0) | 1 << position
         self._bits = list(bits.values())
@@ -43,16 +46,15 @@ class KeywordTable:
         ascii_only = {text: found for text, found in in_line.items() if text.isascii()}
         self._line_bits = list(ascii_only.values())
         self._scan_line = scanners.for_line([orjson.dumps(text)[1:-1] for text in ascii_only])
-        self.concerned = self._all & ~self._split(0)
 
-    def of_values(self, haystack: str) -> int:
-        """Returns the mask of rules whose keyword clauses hold in the folded values."""
+    def of_values(self, haystack: str) -> tuple[int, int]:
+        """Returns (rules whose keyword clauses hold in the folded values, OR planes)."""
         found = 0
         for i in self._scan(haystack):
             found |= self._bits[i]
         return self._split(found)
 
-    def of_line(self, line: bytes) -> int | None:
+    def of_line(self, line: bytes) -> tuple[int, int] | None:
         """Returns at least the rules of `of_values`, or None where the line will not do."""
         numbers = self._scan_line(line)
         if numbers is None:
@@ -62,9 +64,9 @@ class KeywordTable:
             found |= self._line_bits[i]
         return self._split(found)
 
-    def _split(self, found: int) -> int:
+    def _split(self, found: int) -> tuple[int, int]:
         passed = self._all
         for free in self._free:
             passed &= free | found
             found >>= self._size
-        return passed
+        return passed, found

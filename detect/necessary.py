@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from detect.condition import And, FieldTest, Node, Not, Or, Pattern
+from detect.regexliteral import required_literal
 from detect.text import Slot, fold
 
 KEYWORDS = "\0keywords"
 """The slot of keyword atoms; no field of an event is named so."""
 
-MAX_ATOMS = 4_000
+MAX_ATOMS = 20_000
 """A clause with more alternatives is not worth its index."""
 
 
@@ -140,6 +141,8 @@ def _literal(op: str, arg: Any) -> tuple[str, str] | None:
         return bare, fold(arg)
     if bare == "glob":
         return _longest(arg)
+    if op == "re" and (literal := required_literal(arg[0])):
+        return "contains", fold(literal)
     return None
 
 

@@ -55,6 +55,7 @@ class DetectStep:
     name = "detect"
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
+        engine.prepare()
         self._engine = engine
         self._clock = clock
         self._rules: dict[str, dict[str, Any]] = {}

@@ -244,10 +244,10 @@ def test_a_line_is_used_only_where_nothing_is_spelt_otherwise(
         monkeypatch.setattr(scan, "hyperscan", None)
     table = keyword_table(["mimikatz", 'a"b', "c:\\users", "1e16", "blå"])
 
-    assert table.of_line(b'{"m":"MimiKatz"}') == 0b01001
-    assert table.of_line(b'{"m":"a\\"B"}') == 0b01010
-    assert table.of_line(b'{"m":"C:\\\\Users"}') == 0b01100
-    assert table.of_line(b'{"m":"c:\\\\users"}') == 0b01100
+    assert table.of_line(b'{"m":"MimiKatz"}') == (0b01001, 0)
+    assert table.of_line(b'{"m":"a\\"B"}') == (0b01010, 0)
+    assert table.of_line(b'{"m":"C:\\\\Users"}') == (0b01100, 0)
+    assert table.of_line(b'{"m":"c:\\\\users"}') == (0b01100, 0)
     assert table.of_line('{"m":"blå"}'.encode()) is None
     assert table.of_line(b'{"m":"mimi\\u006batz"}') is None
     assert table.of_line(b'{"m":"a\\/b"}') is None
