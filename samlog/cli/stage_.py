@@ -1,15 +1,20 @@
 """``samlog stage NAME``: one stage in this process. Started by `samlog run`, not by people."""
 
+import gc
 import os
 import select
 import signal
 import threading
+import time
 from types import FrameType
 
 import click
 
 from samlog import pipeline
-from samlog.cli.common import config_option
+from samlog.bus.base import Bus
+from samlog.bus.embedded_errors import DamagedTopic
+from samlog.cli.common import config_option, summary
+from samlog.cli.housekeeping import Housekeeping
 from samlog.clock import SystemClock
 from samlog.config import Settings
 from samlog.deadletter import Quota
@@ -19,6 +24,8 @@ from samlog.loop import Loop
 from samlog.metrics import Metrics
 from samlog.slot import Slot
 from samlog.status import StatusFile
+from samlog.store.step import StoreStep
+from samlog.supervisor import DAMAGED
 
 
 class Control:
@@ -28,11 +35,13 @@ class Control:
         self._fd = fd
         self._until_idle = until_idle
         self._ended = False
+        self._signal = 0
         self.stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signal = number
         self.stop.set()
 
     def _input_ended(self) -> bool:
@@ -49,6 +58,10 @@ class Control:
         """Tells whether to stop after the batch under way."""
         return self.stop.is_set() or (not self._until_idle and self._input_ended())
 
+    def exit_code(self) -> int:
+        """Returns 0, or 130 or 143 after a signal: then there may be work left."""
+        return 128 + self._signal if self._signal else Exit.DONE
+
 
 @click.command(hidden=True, help="One stage in this process; started by samlog run.")
 @click.argument("name")
@@ -58,17 +71,23 @@ class Control:
 def command(name: str, config: str | None, control_fd: int, until_idle: bool) -> int:
     settings = pipeline.load_settings(config).settings
     control = Control(control_fd, until_idle)
+    # Batches are many small objects without cycles: a quarter less CPU while collecting.
+    gc.set_threshold(50_000, 20, 100)
     clock = SystemClock()
     metrics = Metrics()
     slot = Slot(settings.state_path, name)
-    status = StatusFile(settings.state_path, name + slot.suffix, clock)
-    status.write({"started": True}, now=True)
-    if name == "collect":
-        run_collect(settings, control, clock, metrics, status, slot, finite=until_idle)
-    else:
-        run_loop(name, settings, control, clock, metrics, status, slot)
+    status = StatusFile(settings.state_path, name, clock, suffix=slot.suffix)
+    status.write({"starting": True}, now=True)
+    try:
+        if name == "collect":
+            run_collect(settings, control, clock, metrics, status, slot, finite=until_idle)
+        else:
+            run_loop(name, settings, control, clock, metrics, status, slot)
+    except DamagedTopic as damage:
+        summary(f"samlog: {damage}")
+        return DAMAGED
     slot.close()
-    return Exit.DONE
+    return control.exit_code()
 
 
 def run_collect(
@@ -82,11 +101,19 @@ def run_collect(
     finite: bool,
 ) -> None:
     """Collects until told to stop, or until finite sources have ended."""
+    began = clock.now().timestamp()
     with pipeline.collector(settings, clock, metrics, slot.number, finite=finite) as collector:
 
         def told() -> dict[str, object]:
             counts = collector.counts
-            return {"sent": counts.events, "bytes": counts.bytes, "cut": counts.cut}
+            return {
+                "sent": counts.events,
+                "bytes": counts.bytes,
+                "cut": counts.cut,
+                "began": began,
+                "ended": clock.now().timestamp(),
+                "cpu_s": time.process_time(),
+            }
 
         def on_turn() -> None:
             status.write(told())
@@ -112,6 +139,7 @@ def run_loop(
     journal = Journal(settings.state_path / "journal" / f"{name}{slot.suffix}.note")
     quota = Quota(settings.limits.dead_letters_per_minute)
     loop = Loop(stage, bus, journal, clock, metrics, quota)
+    house = _housekeeping(loop, settings, clock, bus)
 
     def told() -> dict[str, object]:
         counts = loop.counts
@@ -122,11 +150,16 @@ def run_loop(
             "redelivered": counts.redelivered,
             "reasons": dict(counts.reasons),
             "problem": loop.problem,
+            "began": counts.began,
+            "ended": counts.ended,
+            "cpu_s": time.process_time(),
             **loop.stage.step.figures(),
         }
 
     def stopping() -> bool:
         status.write(told())
+        if house is not None:
+            house.turn()
         return control.stopping()
 
     try:
@@ -135,3 +168,13 @@ def run_loop(
     finally:
         loop.close()
         bus.close()
+
+
+def _housekeeping(
+    loop: Loop, settings: Settings, clock: SystemClock, bus: Bus
+) -> Housekeeping | None:
+    """The store stage deletes what is old: it alone may write to an embedded store."""
+    step = loop.stage.step
+    if not isinstance(step, StoreStep):
+        return None
+    return Housekeeping(lambda: pipeline.keep_house(settings, clock, bus, step.store), clock)

@@ -62,7 +62,7 @@ class StoreStep:
     name = "store"
 
     def __init__(self, store: EventStore, clock: Clock, units: Sequence[str] = ()) -> None:
-        self._store = store
+        self.store = store
         self._clock = clock
         self._set_up = tuple(units)
         self._waiting: list[_Waiting] = []
@@ -93,7 +93,7 @@ class StoreStep:
         without its content.
         """
         if self._set_up:
-            self._store.setup(self._set_up)
+            self.store.setup(self._set_up)
             self._set_up = ()
         ingested = iso_ms(self._clock.now())
         for waiting in self._waiting:
@@ -119,10 +119,10 @@ class StoreStep:
         if new:
             maybe_seen = any(self._waiting[n].message.appended_ms <= self._boundary_ms for n in new)
             documents = [self._waiting[n].document for n in new]
-            results |= zip(new, self._store.write(documents, maybe_seen=maybe_seen), strict=True)
+            results |= zip(new, self.store.write(documents, maybe_seen=maybe_seen), strict=True)
         if over:
             documents = [self._waiting[n].document for n in over]
-            results |= zip(over, self._store.replace(documents), strict=True)
+            results |= zip(over, self.store.replace(documents), strict=True)
         return [results[n] for n in range(len(self._waiting))]
 
     def _write_without_content(self, poor: Sequence[_Waiting]) -> None:
@@ -130,7 +130,7 @@ class StoreStep:
             if not poor:
                 return
             documents = [minimal_rejected(w.message, unit=unit) for w in poor]
-            results = self._store.write(documents, maybe_seen=True)
+            results = self.store.write(documents, maybe_seen=True)
             self._outcomes.update(r.outcome for r in results if r.outcome is not Outcome.REFUSED)
             poor = [
                 waiting
@@ -161,4 +161,4 @@ class StoreStep:
         return {outcome.value: float(self._outcomes[outcome]) for outcome in Outcome}
 
     def close(self) -> None:
-        self._store.close()
+        self.store.close()
