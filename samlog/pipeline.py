@@ -34,7 +34,7 @@ from samlog.event import ALERTS, CERT_IN, DETECTIONS, DLQ, EVENTS, MATCHES, raw_
 from samlog.loop import Stage
 from samlog.metrics import Metrics
 from samlog.step import Step
-from samlog.store.base import EventStore
+from samlog.store.base import PLATFORM_UNIT, EventStore
 
 if TYPE_CHECKING:
     from alerts.register import Register
@@ -238,7 +238,7 @@ def keep_house(settings: Settings, clock: Clock, bus: Bus, store: EventStore) ->
         assert isinstance(bus, EmbeddedBus)
         bus.apply_retention()
     oldest = clock.now() - timedelta(days=settings.retention.events_days)
-    return store.delete_before(oldest, list(settings.units))
+    return store.delete_before(oldest, [*settings.units, PLATFORM_UNIT])
 
 
 def describe(settings: Settings) -> str:
