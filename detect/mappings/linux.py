@@ -13,8 +13,16 @@ AUDITD = ("auditd.log", "auditd_manager.auditd")
 PROCESS_DATASETS = (*AUDITD, "sysmon_linux.log", "endpoint.events.process")
 FILE_DATASETS = (*AUDITD, "sysmon_linux.log", "auditbeat.file_integrity", "fim.event")
 
-LINE = Fields({"USER": ("system.auth.sudo.user", "user.effective.name")})
-"""Only sudo's ``USER`` has a field; everything else in these rules is a keyword."""
+_OWN = ("event.", "group.", "message", "process.", "source.", "system.auth.", "user.")
+
+LINE = Fields(
+    {"USER": ("system.auth.sudo.user", "user.effective.name")},
+    below={beginning: beginning for beginning in _OWN},
+)
+"""Only sudo's ``USER`` has a field in Sigma's taxonomy; everything else in SigmaHQ's rules is a
+keyword. Rules written for samlog read ECS fields by their own names: parsers take lines apart and
+do not keep each one as a whole in ``message``.
+"""
 
 AUDIT = Fields(
     {
