@@ -41,7 +41,7 @@ ROUTING: Mapping[Mode, tuple[str, str, str]] = {
 }
 """The fields that every event is routed by; sources may ask for more."""
 
-_NOT_SEARCHED = (
+NOT_SEARCHED = (
     "@timestamp",
     "data_stream.",
     "ecs.",
@@ -240,7 +240,7 @@ class Engine:
             return True
         found = self._searched.get(key)
         if found is None:
-            found = not key.startswith(_NOT_SEARCHED)
+            found = not key.startswith(NOT_SEARCHED)
             if len(self._searched) >= 10_000:
                 self._searched.clear()
             self._searched[key] = found
