@@ -32,13 +32,15 @@ class BadRelease(SamlogError):
 
 @dataclass
 class Counts:
-    """What a loop did since it started: in + split = out + joined + rejected + dropped."""
+    """What a loop did since it started; ``began`` and ``ended`` bound the time it had work."""
 
     taken: int = 0
     sent: int = 0
     rejected: int = 0
     redelivered: int = 0
     batches: int = 0
+    began: float = 0.0
+    ended: float = 0.0
     by_topic: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
 
@@ -118,6 +120,8 @@ class Loop:
         messages = consumer.poll(max_messages=self.stage.batch, timeout_s=0.25)
         self._follow_assignment(consumer)
         self._report_gaps(consumer)
+        if messages and not self.counts.began:
+            self.counts.began = self._clock.now().timestamp()
         outputs = self._ticked()
         if not messages and not outputs:
             return 0
@@ -207,6 +211,7 @@ class Loop:
     ) -> None:
         name, count = self.stage.step.name, self._metrics.count
         self.counts.batches += 1
+        self.counts.ended = self._clock.now().timestamp()
         self.counts.taken += len(messages)
         self.counts.sent += len(outputs)
         self.counts.rejected += len(rejections)

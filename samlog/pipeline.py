@@ -64,8 +64,8 @@ def settings_model() -> type[Settings]:
 def _list_of(models: Sequence[type[Model]]) -> Any:
     """Returns the type "list of one of these, told apart by ``type:``", known at run time only."""
     one: Any = functools.reduce(operator.or_, models)
-    by_type = Annotated[one, Field(discriminator="type")]  # type: ignore[valid-type] # see above
-    return list[by_type] if len(models) > 1 else list[one]  # type: ignore[valid-type] # see above
+    by_type = Annotated[one, Field(discriminator="type")]
+    return list[by_type] if len(models) > 1 else list[one]
 
 
 def load_settings(config: str | None, environ: Mapping[str, str] = os.environ) -> Loaded:

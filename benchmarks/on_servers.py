@@ -1,0 +1,30 @@
+"""The whole path on a real Kafka and a real Elasticsearch, beside the ceiling of the latter."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.whole_path import configuration, run_path
+from samlog.servers import start_elasticsearch, start_kafka
+
+
+def measure_servers(folder: Path, source: Path, events: int, rules: Path) -> None:
+    """Prints events/s on servers, and what Elasticsearch alone takes in the same run."""
+    with start_kafka() as kafka, start_elasticsearch() as elasticsearch:
+        config = configuration(folder / "servers", source, rules)
+        config["bus"] = {"type": "kafka", "brokers": [kafka.address], "partitions": 2}
+        config["store"] = {"type": "elasticsearch", "urls": [elasticsearch.url]}
+        figures = run_path(folder / "servers", config)
+        print("\n" + figures.table("whole path, Kafka and Elasticsearch"))
+        parsed = folder / "servers/normalised.ndjson"
+        with parsed.open("wb") as out:
+            samlog = [sys.executable, "-m", "samlog", "-q", "parse", str(source)]
+            subprocess.run(samlog, check=True, stdout=out, stderr=subprocess.DEVNULL)
+        ceiling = [sys.executable, "-m", "benchmarks.elasticsearch_ceiling"]
+        ended = subprocess.run(
+            [*ceiling, "--url", elasticsearch.url, str(parsed)],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        print(ended.stdout or ended.stderr[-500:])
