@@ -13,8 +13,8 @@ from samlog.errors import ConfigError
 from samlog.store.base import Bucket, Hit, Page, Query
 from samlog.store.embedded_day import Candidate, DayReader, Found, Position
 from samlog.store.embedded_query import all_of
-from samlog.store.embedded_terms import date_text, prefix, shown
-from samlog.store.fields import kind
+from samlog.store.embedded_terms import date_text, long_key, prefix, shown
+from samlog.store.fields import Kind, kind
 from samlog.store.query import check_countable, parse
 from samlog.store.query_tree import Node
 
@@ -92,19 +92,22 @@ def count(days: Days, query: Query) -> int:
 def terms(days: Days, query: Query, field: str, *, size: int) -> Sequence[Bucket]:
     """Returns the most frequent values over all days, as they were written."""
     check_countable(field)
-    counts: Counter[str] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     path = prefix(field)
     its = kind(field)
+    is_word = its in (Kind.KEYWORD, Kind.FLATTENED)
     for reader, wanted in _each(days, query):
         if field == "@timestamp":
             for moment, number in reader.times(wanted, 1):
-                counts[date_text(moment)] += number
+                counts[long_key(moment), date_text(moment)] += number
             continue
         for term, number in reader.terms(path, wanted):
             if number:
-                counts[shown(its, term[len(path) :])] += number
+                value = shown(its, term[len(path) :])
+                # Numbers of one count come in the order of numbers.
+                counts[value if is_word else term, value] += number
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    return [Bucket(value, number) for value, number in ordered[:size]]
+    return [Bucket(value, number) for (_, value), number in ordered[:size]]
 
 
 def histogram(days: Days, query: Query, *, interval_s: int) -> Sequence[Bucket]:
