@@ -75,13 +75,20 @@ def build(
     kept = None if cache_dir is None else cache.read(cache_dir, key)
     if kept is not None:
         kept.report.refused[:0] = report.refused
+        kept.report.refused_products.update(report.refused_products)
         variants = tuple(Variant(*fields) for fields in kept.variants)
         return Built(kept.report, variants, kept.program, kept.needs, sources)
     unreadable = len(report.refused)
+    products = report.refused_products.copy()
     with _no_collection():
         built = _compiled(files, report, sources, mode, placeholders)
     if cache_dir is not None:
-        own = LoadReport(report.loaded, report.refused[unreadable:], report.unmapped)
+        own = LoadReport(
+            report.loaded,
+            report.refused[unreadable:],
+            report.unmapped,
+            report.refused_products - products,
+        )
         made = cache.Kept(own, built.variants, built.program, built.needs)
         report.cache_problem = cache.write(cache_dir, key, made)
     return built
@@ -112,7 +119,7 @@ def _compiled(
         try:
             node = checked_condition(parsed, placeholders)
         except (RuleError, SigmaError, *PARSE_FAULTS) as error:
-            report.refused.append(_refusal(error, parsed))
+            report.refuse(_refusal(error, parsed), rule.logsource[0])
             continue
         placed = _place(rule, node, sources, raw=mode == "raw")
         if isinstance(placed, Unmapped):

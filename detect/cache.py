@@ -62,11 +62,12 @@ def read(directory: Path, key: str) -> Kept | None:
     digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
     if blake2b(body, digest_size=_DIGEST_BYTES).digest() != digest:
         return None
-    loaded, refused, unmapped, variants, code, constants, needs = pickle.loads(body)
+    loaded, refused, unmapped, products, variants, code, constants, needs = pickle.loads(body)
     report = LoadReport(
         [Rule(*fields) for fields in loaded],
         [_refused(*fields) for fields in refused],
         [Unmapped(Rule(*fields), reason, detail) for fields, reason, detail in unmapped],
+        products,
     )
     program = Program(marshal.loads(code), tuple(Constant(*c) for c in constants))
     return Kept(report, variants, program, needs)
@@ -80,6 +81,7 @@ def write(directory: Path, key: str, kept: Kept) -> str:
             [_fields(rule) for rule in report.loaded],
             [(e.args[0], e.reason, e.path, e.line, e.rule_id) for e in report.refused],
             [(_fields(u.rule), u.reason, u.detail) for u in report.unmapped],
+            report.refused_products,
             [tuple(variant) for variant in kept.variants],
             marshal.dumps(kept.program.code),
             [tuple(constant) for constant in kept.program.constants],

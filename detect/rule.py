@@ -99,7 +99,14 @@ class LoadReport:
     loaded: list[Rule] = field(default_factory=list)
     refused: list[RuleError] = field(default_factory=list)
     unmapped: list[Unmapped] = field(default_factory=list)
+    refused_products: Counter[str] = field(default_factory=Counter)
+    """Product → rules refused; "" where a file does not say, or is no rule."""
     cache_problem: str = ""
+
+    def refuse(self, error: RuleError, product: str = "") -> None:
+        """Adds a rule that cannot be evaluated."""
+        self.refused.append(error)
+        self.refused_products[product] += 1
 
     def reasons(self) -> dict[str, int]:
         """Returns how many rules were refused for which reason, the most frequent first."""
@@ -134,7 +141,7 @@ def read_rules(roots: Iterable[Path], report: LoadReport) -> list[RuleFile]:
         try:
             paths = rule_files(root)
         except RuleError as error:
-            report.refused.append(error)
+            report.refuse(error)
             continue
         for path in paths:
             if path not in found:
@@ -142,7 +149,7 @@ def read_rules(roots: Iterable[Path], report: LoadReport) -> list[RuleFile]:
                     name = str(path.relative_to(root)) if path != root else path.name
                     found[path] = RuleFile(path, name, read_file(path))
                 except RuleError as error:
-                    report.refused.append(error)
+                    report.refuse(error)
     return list(found.values())
 
 
@@ -154,7 +161,7 @@ def parse_rules(files: Sequence[RuleFile], report: LoadReport) -> list[ParsedRul
         for found in _parse_file(file, report):
             rule = found.rule
             if rule.id in first:
-                report.refused.append(_second(rule, first[rule.id], file))
+                report.refuse(_second(rule, first[rule.id], file), rule.logsource[0])
                 continue
             first[rule.id] = rule
             parsed.append(found)
@@ -178,9 +185,15 @@ def _parse_file(file: RuleFile, report: LoadReport) -> Iterator[ParsedRule]:
             try:
                 yield parse_document(document, file)
             except RuleError as error:
-                report.refused.append(error)
+                report.refuse(error, _product_of(document.data))
     except RuleError as error:
-        report.refused.append(error)
+        report.refuse(error)
+
+
+def _product_of(data: Any) -> str:
+    source = data.get("logsource") if isinstance(data, Mapping) else None
+    product = source.get("product") if isinstance(source, Mapping) else None
+    return product if isinstance(product, str) else ""
 
 
 def parse_document(document: Document, file: RuleFile) -> ParsedRule:
