@@ -54,6 +54,9 @@ MAX_ID_BYTES = 512
 INDEX_BYTES = "50gb"
 """A backing index is rolled over when it is larger (Elastic's advice: 10 to 50 GB a shard)."""
 
+MAX_NAMED = 20
+"""Streams named in one address, which a server takes up to 4 kB of."""
+
 _CREATED = WriteResult(Outcome.CREATED)
 _EXISTS = WriteResult(Outcome.EXISTS)
 
@@ -202,7 +205,7 @@ class ElasticsearchStore:
             if maybe_seen or self._history.may_hold(document.stream, document.source):
                 wanted[document.stream].append(document.id)
         if maybe_seen:
-            self._refresh(wanted)
+            self._refresh(wanted if len(wanted) <= MAX_NAMED else [pattern(self._units)])
         return frozenset(
             (stream_of(hit["_index"]), hit["_id"])
             for hit in elastic_search.find_ids(self._server, wanted)

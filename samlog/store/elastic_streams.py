@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
-from urllib.parse import quote
 
 from samlog.clock import Clock, iso_ms
 from samlog.errors import ConfigError
@@ -46,6 +45,8 @@ def pattern(units: Iterable[str]) -> str:
     Raises `ConfigError` for a name that could reach beyond.
     """
     names = list(units)
+    if not names:
+        raise ConfigError("no unit is named: an empty name would be every index")
     for name in names:
         if not UNIT.fullmatch(name):
             raise ConfigError(f"{name!r} is no unit: lower-case letters and digits, at most 30")
@@ -112,9 +113,8 @@ class History:
             if len(indices) > 1:
                 moment = timedelta(milliseconds=indices[-1].created_ms) + CLOCK_ERROR
                 rolled[indices[-1].stream] = iso_ms(_EPOCH + moment)
-        new = [stream for stream, since in rolled.items() if self._since.get(stream) != since]
-        if new:
-            self._server.call("POST", f"/{quote(','.join(new), safe=',')}/_refresh")
+        if any(self._since.get(stream) != since for stream, since in rolled.items()):
+            self._server.call("POST", f"/{pattern(self._units)}/_refresh")
         self._since = rolled
         self._until = iso_ms(self._clock.now() + CLOCK_ERROR)
         self._read_at = now
