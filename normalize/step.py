@@ -9,11 +9,12 @@ import orjson
 from normalize.frame import Normalizer
 from samlog.bus.base import Message, Record, TopicPartition
 from samlog.deadletter import unit_of
-from samlog.event import EVENTS, FORMAT_VERSION, H_VERSION, Event
+from samlog.event import EVENTS, FORMAT_VERSION, H_POSITION, H_REPLACE, H_VERSION, Event
 from samlog.step import Rejection
 
 UNPARSED = "unparsed_body"
 _HEADERS = {H_VERSION: FORMAT_VERSION}
+_REPLACING = _HEADERS | {H_REPLACE: b"1"}
 
 
 class NormalizeStep:
@@ -31,23 +32,27 @@ class NormalizeStep:
         self.events: Counter[str] = Counter()
 
     def process(self, message: Message) -> Iterable[Record]:
-        """Returns one record for samlog.events per event; raises as `Normalizer.normalize`."""
+        """Returns one record for samlog.events per event; raises as `Normalizer.normalize`.
+
+        Of a replayed record the ids are those of its first time, and the header ``replace`` goes on
+        to the store.
+        """
         unit = unit_of(message)
         events = self._normalizer.normalize(
             message.value,
             message.headers,
             unit=unit,
             key=message.key,
-            position=(message.topic, message.partition, message.offset),
+            position=_first_position(message),
             appended_at=datetime.fromtimestamp(message.appended_ms / 1000, UTC),
         )
         self.events[unit] += len(events)
         for event in events:
             if UNPARSED in event.get("tags", ()):
                 self.unparsed[unit, event["event.dataset"]] += 1
+        headers = _REPLACING if H_REPLACE in message.headers else _HEADERS
         return [
-            Record(EVENTS, encode_event(event), event_key(unit, event), _HEADERS)
-            for event in events
+            Record(EVENTS, encode_event(event), event_key(unit, event), headers) for event in events
         ]
 
     def tick(self, now: datetime) -> Iterable[Record]:
@@ -70,6 +75,13 @@ class NormalizeStep:
 
     def close(self) -> None:
         """Has nothing to release."""
+
+
+def _first_position(message: Message) -> tuple[str, int, int]:
+    partition, _, offset = message.headers.get(H_POSITION, b"").partition(b"/")
+    if partition.isdigit() and offset.isdigit() and len(partition) + len(offset) < 30:
+        return message.topic, int(partition), int(offset)
+    return message.topic, message.partition, message.offset
 
 
 def event_key(unit: str, event: Event) -> bytes:

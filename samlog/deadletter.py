@@ -33,8 +33,8 @@ def dead_letter(
     """Returns the record for samlog.dlq: original bytes and key, the reason in headers.
 
     Headers: ``reason`` (snake_case word), ``detail``, ``stage``, ``unit``, ``topic``,
-    ``partition``, ``offset``, ``version``, ``rejected`` (RFC 3339), and the original headers
-    with the prefix ``orig-``.
+    ``partition``, ``offset``, ``appended`` (the broker's append time, ms), ``version``,
+    ``rejected`` (RFC 3339), and the original headers with the prefix ``orig-``.
     """
     headers = {ORIGINAL_PREFIX + name: value for name, value in message.headers.items()}
     headers |= {
@@ -46,6 +46,7 @@ def dead_letter(
         "topic": message.topic.encode(),
         "partition": str(message.partition).encode(),
         "offset": str(message.offset).encode(),
+        "appended": str(message.appended_ms).encode(),
         "version": __version__.encode(),
         "rejected": iso_ms(rejected).encode(),
     }

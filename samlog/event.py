@@ -36,6 +36,11 @@ H_FULL_LENGTH = "full-length"
 """Length in bytes of a line that was cut at ``max_event_bytes``; with it comes ``full-sha256``."""
 H_FULL_SHA256 = "full-sha256"
 
+H_REPLACE = "replace"
+"""Of a raw record or an event: it is written over what is stored under its id (replay)."""
+H_POSITION = "position"
+"""Of a raw record that is replayed: ``partition/offset`` where it first was; its id stays."""
+
 RAW_PREFIX = "samlog.raw."
 EVENTS = "samlog.events"
 DETECTIONS = "samlog.detections"

@@ -1,19 +1,26 @@
 """``samlog dlq``: what could not be processed, why, and putting it back after a fix."""
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from samlog import pipeline
-from samlog.bus.base import Bus, Message
+from samlog.bus.base import Bus, Message, Record, TopicPartition
 from samlog.cli.common import config_option, emit, json_option, number, summary, table
+from samlog.cli.search_ import moment
 from samlog.config import Settings
-from samlog.deadletter import original
 from samlog.errors import ConfigError, Exit
-from samlog.event import DLQ
+from samlog.event import DLQ, H_POSITION, raw_topic
+from samlog.replay import Handled, letter_again, raw_again, read
+
+FLUSH_EVERY = 1_000
+NAMES = ("unit", "stage", "reason", "source")
 
 
 @click.group(
@@ -24,33 +31,36 @@ def command() -> None:
     pass
 
 
+@dataclass(frozen=True)
+class Opened:
+    """What every verb here works on."""
+
+    settings: Settings
+    bus: Bus
+    handled: Handled
+
+    def letters(self, unit: str, reason: str, *, everything: bool = False) -> Iterator[Message]:
+        """Yields dead letters, oldest first; those that were handled only on request."""
+        for message in read(self.bus, [DLQ]):
+            wanted = unit in ("", told(message, "unit")) and reason in ("", told(message, "reason"))
+            if wanted and (everything or not self.handled.how(message)):
+                yield message
+
+
+@contextmanager
+def opened(config: str | None) -> Iterator[Opened]:
+    settings = pipeline.load_settings(config).settings
+    bus = pipeline.open_bus(settings, pipeline.system_clock())
+    with closing(bus), closing(Handled(settings.state_path)) as handled:
+        yield Opened(settings, bus, handled)
+
+
 def told(message: Message, name: str) -> str:
     return message.headers.get(name, b"").decode("utf-8", "replace")
 
 
-def dead_letters(bus: Bus, group: str, unit: str, reason: str) -> Iterator[Message]:
-    """Yields the dead letters that ``group`` has not committed, oldest first."""
-    if DLQ not in bus.topics():
-        return
-    consumer = bus.consumer(group, [DLQ])
-    try:
-        ends = bus.end_offsets([DLQ])
-        consumer.poll(max_messages=1, timeout_s=5.0)
-        consumer.seek({tp: consumer.committed().get(tp, 0) for tp in ends})
-        left = sum(bus.lag(group, [DLQ]).values())
-        while left > 0:
-            messages = consumer.poll(max_messages=1_000, timeout_s=5.0)
-            if not messages:
-                return
-            left -= len(messages)
-            for message in messages:
-                if unit in ("", told(message, "unit")) and reason in ("", told(message, "reason")):
-                    yield message
-    finally:
-        consumer.close()
-
-
-def row(message: Message) -> dict[str, Any]:
+def row(message: Message, handled: str) -> dict[str, Any]:
+    """Returns a dead letter with stable keys, for ``--json`` and the table."""
     return {
         "offset": f"{message.partition}/{message.offset}",
         "rejected": told(message, "rejected"),
@@ -61,12 +71,8 @@ def row(message: Message) -> dict[str, Any]:
         "topic": told(message, "topic"),
         "source": told(message, "orig-source"),
         "bytes": len(message.value),
+        "handled": handled,
     }
-
-
-def _open(config: str | None) -> tuple[Settings, Bus]:
-    settings = pipeline.load_settings(config).settings
-    return settings, pipeline.open_bus(settings, pipeline.system_clock())
 
 
 UNIT = click.option("--unit", default="", help="Only this unit.")
@@ -74,21 +80,28 @@ REASON = click.option("--reason", default="", help="Only this reason, e.g. binar
 
 
 @command.command(
-    "ls", help="\b\nExample: samlog dlq ls --unit enheda\n\nCount dead letters by unit and reason."
+    "ls",
+    help="\b\nExample: samlog dlq ls --unit enheda\n\n"
+    "Count dead letters by unit, stage, reason and source. "
+    "What was replayed or dropped is left out.",
 )
 @UNIT
 @REASON
 @click.option("--each", is_flag=True, help="A line each instead of counts.")
+@click.option("--all", "everything", is_flag=True, help="Also what was replayed or dropped.")
 @config_option
 @json_option
-def ls(unit: str, reason: str, each: bool, config: str | None, as_json: bool) -> int:
-    _, bus = _open(config)
-    rows = [row(message) for message in dead_letters(bus, "samlog.dlq.ls", unit, reason)]
-    bus.close()
-    names = ("unit", "stage", "reason", "source")
+def ls(
+    unit: str, reason: str, each: bool, everything: bool, config: str | None, as_json: bool
+) -> int:
+    with opened(config) as here:
+        rows = [
+            row(message, here.handled.how(message))
+            for message in here.letters(unit, reason, everything=everything)
+        ]
     if not each:
-        counts = Counter(tuple(r[name] for name in names) for r in rows)
-        rows = [dict(zip((*names, "count"), (*k, n), strict=True)) for k, n in counts.most_common()]
+        counts = Counter(tuple(r[name] for name in NAMES) for r in rows)
+        rows = [dict(zip((*NAMES, "count"), (*k, n), strict=True)) for k, n in counts.most_common()]
     if as_json:
         emit(rows)
     elif rows:
@@ -101,68 +114,158 @@ def ls(unit: str, reason: str, each: bool, config: str | None, as_json: bool) ->
 @command.command(
     "show",
     help="\b\nExample: samlog dlq show 0/17\n\n"
-    "Show one dead letter: headers, reason, and the bytes as they came (hex where not text).",
+    "Show one dead letter: headers, reason, and the bytes as they came (escaped where not text). "
+    "OFFSET is in the list: samlog dlq ls --each.",
 )
 @click.argument("offset")
 @click.option("--bytes", "raw", is_flag=True, help="Only the original bytes, to stdout.")
 @config_option
 def show(offset: str, raw: bool, config: str | None) -> int:
-    _, bus = _open(config)
-    for message in dead_letters(bus, "samlog.dlq.ls", "", ""):
-        if f"{message.partition}/{message.offset}" == offset:
-            if raw:
-                sys.stdout.buffer.write(message.value)
-                return Exit.DONE
-            for name, value in message.headers.items():
-                click.echo(f"{name:20} {value.decode('utf-8', 'backslashreplace')}")
-            click.echo(ascii(message.value[:2000])[2:-1])
-            return Exit.DONE
+    with opened(config) as here:
+        message = _find(here, offset)
+    if raw:
+        sys.stdout.buffer.write(message.value)
+        sys.stdout.buffer.flush()
+        return Exit.DONE
+    for name, value in message.headers.items():
+        click.echo(f"{name:20} {ascii(value.decode('utf-8', 'backslashreplace'))[1:-1]}")
+    click.echo(ascii(message.value[:2000])[2:-1])
+    return Exit.DONE
+
+
+def _find(here: Opened, offset: str) -> Message:
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,18})", offset)
+    if match:
+        tp = TopicPartition(DLQ, int(match[1]))
+        for message in read(here.bus, [DLQ], {tp: int(match[2])}):
+            if message.tp == tp and message.offset == int(match[2]):
+                return message
     raise ConfigError(f"no dead letter {offset}; see: samlog dlq ls --each")
 
 
 @command.command(
     "replay",
-    help="\b\nExample: samlog dlq replay --reason unparsed\n\n"
-    "Put dead letters back where they came from. Their ids do not change, so nothing doubles.",
+    help="\b\nExample: samlog dlq replay --reason binary\n"
+    "Example: samlog dlq replay --raw --since 24h --unit enheda\n\n"
+    "Put dead letters back where they came from, once each. Ids do not change, so nothing doubles. "
+    "After a parser was mended, --raw reads the raw records of the bus once more and writes over "
+    "what is stored of them, also where the dataset changes. The stages have to run (samlog run).",
 )
 @UNIT
 @REASON
+@click.option("--replace", is_flag=True, help="Write over what is stored under the same ids.")
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="Not dead letters but all raw records that the bus still has; implies --replace.",
+)
+@click.option("--since", help="Only what was received since: 2026-01-10, or 15m, 24h, 7d for ago.")
+@click.option("--until", help="Only what was received before; written likewise.")
+@click.option("--again", is_flag=True, help="Also dead letters that were replayed or dropped.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @config_option
-def replay(unit: str, reason: str, dry_run: bool, config: str | None) -> int:
-    _, bus = _open(config)
-    producer = bus.producer("samlog-dlq-replay")
-    count = 0
-    for message in dead_letters(bus, "samlog.dlq.replay", unit, reason):
-        if not dry_run:
-            producer.send(original(message))
-        count += 1
-    producer.flush()
-    producer.close()
-    bus.close()
-    summary(f"{number(count)} dead letters {'would be' if dry_run else 'were'} put back")
-    return Exit.DONE
+def replay(
+    unit: str,
+    reason: str,
+    replace: bool,
+    raw: bool,
+    since: str | None,
+    until: str | None,
+    again: bool,
+    dry_run: bool,
+    config: str | None,
+) -> int:
+    if raw and reason:
+        raise click.UsageError("raw records have no --reason")
+    now = pipeline.system_clock().now()
+    first_ms = moment(since, now).timestamp() * 1000 if since else 0
+    end_ms = moment(until, now).timestamp() * 1000 if until else float("inf")
+    with opened(config) as here:
+        if unit and unit not in here.settings.units:
+            raise ConfigError(f"unknown unit '{unit}'; known: {', '.join(here.settings.units)}")
+        found = _raw_records(here, unit) if raw else here.letters(unit, reason, everything=again)
+        chosen = (m for m in found if first_ms <= _received_ms(m) < end_ms)
+        count, lost = _put_back(here, chosen, replace=replace or raw, dry_run=dry_run)
+        if raw and not dry_run:
+            # Their raw records are on their way again, and become new letters if they must.
+            stale = here.letters(unit, "")
+            in_time = (m for m in stale if first_ms <= _received_ms(m) < end_ms)
+            here.handled.note((m for m in in_time if told(m, "stage") == "normalize"), "replayed")
+    what = "raw records" if raw else "dead letters"
+    summary(f"{number(count)} {what} {'would be' if dry_run else 'were'} put back")
+    if lost:
+        summary(f"{number(lost)} could not: their topic is not there (a unit that was removed?)")
+    return Exit.FAILED if lost else Exit.DONE
+
+
+def _received_ms(message: Message) -> int:
+    appended = message.headers.get("appended", b"") if message.topic == DLQ else b""
+    return int(appended) if appended.isdigit() else message.appended_ms
+
+
+def _raw_records(here: Opened, unit: str) -> Iterator[Message]:
+    """Yields raw records; copies that an earlier replay put there are left out."""
+    units = [unit] if unit else list(here.settings.units)
+    for message in read(here.bus, [raw_topic(name) for name in units]):
+        if H_POSITION not in message.headers:
+            yield message
+
+
+def _put_back(
+    here: Opened, messages: Iterator[Message], *, replace: bool, dry_run: bool
+) -> tuple[int, int]:
+    """Sends and notes; returns how many were put back and how many could not be."""
+    there = here.bus.topics()
+    sent: list[Message] = []
+    count = lost = 0
+    with closing(here.bus.producer("samlog-replay")) as producer:
+        for message in messages:
+            record = _record(message, replace=replace)
+            if record is None or record.topic not in there:
+                lost += 1
+                continue
+            count += 1
+            if dry_run:
+                continue
+            producer.send(record)
+            sent.append(message)
+            if len(sent) >= FLUSH_EVERY:
+                producer.flush()
+                _note(here, sent)
+        producer.flush()
+        _note(here, sent)
+    return count, lost
+
+
+def _record(message: Message, *, replace: bool) -> Record | None:
+    if message.topic != DLQ:
+        return raw_again(message, replace=replace)
+    try:
+        return letter_again(message, replace=replace)
+    except (KeyError, ValueError):
+        return None
+
+
+def _note(here: Opened, sent: list[Message]) -> None:
+    here.handled.note((m for m in sent if m.topic == DLQ), "replayed")
+    sent.clear()
 
 
 @command.command(
     "drop",
-    help="\b\nExample: samlog dlq drop --yes\n\n"
-    "Hide the present dead letters from `ls`. They stay in the store and, until retention, "
+    help="\b\nExample: samlog dlq drop --reason empty --yes\n\n"
+    "Hide dead letters from `ls` and `replay`. They stay in the store and, until retention, "
     "on the bus.",
 )
+@UNIT
+@REASON
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @config_option
-def drop(yes: bool, config: str | None) -> int:
-    _, bus = _open(config)
-    ends = bus.end_offsets([DLQ]) if DLQ in bus.topics() else {}
-    waiting = sum(bus.lag("samlog.dlq.ls", [DLQ]).values()) if ends else 0
-    if waiting and not yes:
-        click.confirm(f"hide {number(waiting)} dead letters?", abort=True, err=True)
-    if waiting:
-        consumer = bus.consumer("samlog.dlq.ls", [DLQ])
-        consumer.poll(max_messages=1, timeout_s=5.0)
-        consumer.commit(ends)
-        consumer.close()
-    bus.close()
-    summary(f"{number(waiting)} dead letters hidden")
+def drop(unit: str, reason: str, yes: bool, config: str | None) -> int:
+    with opened(config) as here:
+        letters = list(here.letters(unit, reason))
+        if letters and not yes:
+            click.confirm(f"hide {number(len(letters))} dead letters?", abort=True, err=True)
+        here.handled.note(letters, "dropped")
+    summary(f"{number(len(letters))} dead letters hidden")
     return Exit.DONE

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from samlog.bus.base import Message, Record, TopicPartition
 from samlog.clock import Clock, iso_ms
 from samlog.errors import BadEvent, ConfigError
-from samlog.event import ALERTS, DLQ, EVENTS, FORMAT_VERSION, H_VERSION
+from samlog.event import ALERTS, DLQ, EVENTS, FORMAT_VERSION, H_REPLACE, H_VERSION
 from samlog.step import Rejection
 from samlog.store.base import (
     PLATFORM_UNIT,
@@ -31,9 +31,6 @@ from samlog.store.step_documents import (
 )
 
 REFUSED = "store_refused"
-H_REPLACE = "replace"
-"""Header of an event that is to be written over the one with its id (replay after a fix)."""
-
 CLOCK_MARGIN_S = 5.0
 """How far the broker's clock may be ahead of ours."""
 
