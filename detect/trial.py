@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from detect.document import rule_files
 from detect.engine import ROUTING, Engine
-from detect.logsource import LogSource, Router
+from detect.logsource import Router
 from detect.mappings import SOURCES
-from detect.rule import Rule
-from samlog.errors import RuleError
+from detect.rule import LogSource, Rule
 from samlog.event import Event
 
 LEVELS_UP = 2
@@ -68,7 +66,7 @@ def trials(root: Path, engine: Engine, read: Read) -> Iterator[Trial]:
 
     Raises nothing for a rule that is refused: that is for `Engine.report` to tell.
     """
-    router = Router(engine.sources, ROUTING["ecs"])
+    router = Router(SOURCES, ROUTING["ecs"])
     for rule in engine.rules:
         file = root if root.is_file() else root / rule.path
         samples = samples_of(file)
