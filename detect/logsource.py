@@ -4,19 +4,12 @@ A `Source` is one kind of event: the logsource it answers to, the values by whic
 recognised, and its fields. The tables are in ``detect/mappings/``.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from detect.rule import LogSource
 from detect.text import Slot, fold, texts
-
-CISCO = "#cisco"
-"""Computed routing field: the line holds a Cisco mnemonic, ``%FACILITY-SEVERITY-MNEMONIC:``."""
-
-_MNEMONIC = re.compile(r"%[A-Z][A-Z0-9_]{1,30}(?:-[A-Z0-9_]{1,30})?-[0-7]-[A-Z0-9_]{2,40}\s*:")
-_SEARCHED = 300
 
 MAX_TOKENS = 10_000
 """Combinations of routing values remembered; then they are forgotten at once."""
@@ -50,7 +43,7 @@ class Fields:
 class Source:
     """One kind of event. ``where``: routing field → values of which it has one, in any case.
 
-    () stands for any value. A routing field that begins with ``#`` is computed from the event.
+    () stands for any value.
     """
 
     product: str
@@ -82,7 +75,7 @@ class Router:
     """Tells which sources an event belongs to. The cost does not depend on how many there are.
 
     The ``primary`` fields are looked up at once, and what they tell is remembered; the others (a
-    program's name, what is computed) only where a source that is still possible asks for them.
+    program's name) only where a source that is still possible asks for them.
     """
 
     def __init__(self, sources: Sequence[Source], primary: tuple[str, str, str]) -> None:
@@ -129,12 +122,10 @@ class Router:
         return found
 
     def _holds(self, i: int, event: Mapping[str, Any]) -> bool:
-        for key, values in self._where[i].items():
-            if key not in self._primary:
-                value = computed(event) if key == CISCO else _plain(event.get(key))
-                if not _is_among(value, values):
-                    return False
-        return True
+        return all(
+            key in self._primary or _is_among(_plain(event.get(key)), values)
+            for key, values in self._where[i].items()
+        )
 
 
 def _plain(value: Any) -> str:
@@ -145,18 +136,3 @@ def _plain(value: Any) -> str:
 
 def _is_among(value: str, values: frozenset[str]) -> bool:
     return fold(value[:MAX_TOKEN_CHARS]) in values if values else value != ""
-
-
-def computed(event: Mapping[str, Any]) -> str:
-    """Returns the value of `CISCO` for an event."""
-    return "yes" if is_cisco(event) else ""
-
-
-def is_cisco(event: Mapping[str, Any]) -> bool:
-    """Tells whether a line that no parser knows better has a Cisco mnemonic near its beginning."""
-    message = event.get("message")
-    return (
-        isinstance(message, str)
-        and event.get("event.module") in {"system", "samlog"}
-        and _MNEMONIC.search(message, 0, _SEARCHED) is not None
-    )

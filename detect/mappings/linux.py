@@ -2,16 +2,26 @@
 
 Most rules are keywords over the line. ``auditd.log.*`` and the process fields are as Elastic's
 auditd integration names them; the records that belong together are joined before they come here.
+Sysmon for Linux keeps its own names below ``winlog.event_data``.
 """
 
 from detect.logsource import Fields, Source
+from detect.mappings.windows import EVENT
 from detect.text import Slot
 
 AUTH = ("system.auth",)
 SYSLOG = ("system.auth", "system.syslog", "system.cron")
 AUDITD = ("auditd.log", "auditd_manager.auditd")
-PROCESS_DATASETS = (*AUDITD, "sysmon_linux.log", "endpoint.events.process")
-FILE_DATASETS = (*AUDITD, "sysmon_linux.log", "auditbeat.file_integrity", "fim.event")
+PROCESS_DATASETS = (*AUDITD, "endpoint.events.process")
+FILE_DATASETS = (*AUDITD, "auditbeat.file_integrity", "fim.event")
+SYSMON = ("sysmon_linux.log",)
+SYSMON_CATEGORIES = {
+    "process_creation": ("1",),
+    "network_connection": ("3",),
+    "file_event": ("11",),
+    "file_delete": ("23",),
+}
+"""Category → event ids of Sysmon for Linux, whose fields are those of Sysmon on Windows."""
 
 _OWN = ("event.", "group.", "message", "process.", "source.", "system.auth.", "user.")
 
@@ -79,6 +89,11 @@ SOURCES: tuple[Source, ...] = (
     _program("clamav", "clamd", "clamscan", "freshclam"),
     _program("guacamole", "guacd"),
     _program("vsftpd", "vsftpd"),
+    Source("linux", "", "sysmon", {"event.dataset": SYSMON}, EVENT),
+    *(
+        Source("linux", category, "", {"event.dataset": SYSMON, "event.code": codes}, EVENT)
+        for category, codes in SYSMON_CATEGORIES.items()
+    ),
     Source("linux", "process_creation", "", {"event.dataset": PROCESS_DATASETS}, PROCESS),
     Source("linux", "file_event", "", {"event.dataset": FILE_DATASETS}, FILE),
     Source("linux", "network_connection", "", {"event.dataset": PROCESS_DATASETS}, NETWORK),

@@ -3,24 +3,11 @@
 from detect.logsource import Fields, Source
 
 CISCO_SERVICES = ("aaa", "bgp", "ldp", "syslog")
-CISCO_DATASETS = ("cisco_ios.log", "cisco_asa.log", "cisco_ftd.log", "cisco_nexus.log")
-PLAIN_LINES = ("system.syslog", "samlog.text")
+CISCO_DATASETS = ("cisco_ios.log", "cisco_nexus.log")
 
 LINE = Fields({})
 
-SOURCES: tuple[Source, ...] = (
-    *(
-        Source("cisco", "", service, {"event.dataset": CISCO_DATASETS}, LINE)
-        for service in CISCO_SERVICES
-    ),
-    *(
-        Source(
-            "cisco",
-            "",
-            service,
-            {"event.dataset": PLAIN_LINES, "#cisco": ("yes",)},
-            LINE,
-        )
-        for service in CISCO_SERVICES
-    ),
+SOURCES: tuple[Source, ...] = tuple(
+    Source("cisco", "", service, {"event.dataset": CISCO_DATASETS}, LINE)
+    for service in CISCO_SERVICES
 )

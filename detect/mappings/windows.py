@@ -134,7 +134,7 @@ _SYSTEM: dict[str, Slot] = {
     "Provider_Name": "winlog.provider_name",
     "Computer": "winlog.computer_name",
     "ComputerName": "winlog.computer_name",
-    "Level": ("winlog.event_data.Level", "winlog.level", "log.level"),
+    "Level": ("winlog.event_data.Level", "winlog.level_value", "winlog.level"),
     "Keywords": ("winlog.event_data.Keywords", "winlog.keywords"),
     "Message": ("message", "winlog.event_data.Message"),
     "SourceName": ("winlog.event_data.SourceName", "winlog.provider_name"),

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from detect.engine import Engine
-from detect.logsource import is_cisco
 from detect.mappings import RAW_SOURCES, SOURCES
 
 Load = Callable[..., Engine]
@@ -235,33 +234,29 @@ def test_zeek_is_read_by_its_own_names_and_by_categories(answers: Answer) -> Non
     assert not answers("zeek//http", {"query": "evil.example"}, dns)
 
 
-def test_a_cisco_line_that_no_parser_knows_is_read_by_cisco_rules(answers: Answer) -> None:
+def test_cisco_rules_are_keywords_over_its_lines(answers: Answer) -> None:
     line = {
-        "event.dataset": "system.syslog",
-        "event.module": "system",
-        "message": "%PARSER-5-CFGLOG_LOGGEDCMD: User:admin  logged command:no access-session",
+        "event.dataset": "cisco_ios.log",
+        "message": "User:admin  logged command:no access-session port-control",
     }
 
     assert answers("cisco//aaa", ["no access-session"], line)
+    assert not answers("cisco//aaa", ["no access-session"], {**line, "event.dataset": "x.y"})
+
+
+def test_sysmon_for_linux_has_the_fields_of_sysmon(answers: Answer) -> None:
+    event = {
+        "event.dataset": "sysmon_linux.log",
+        "winlog.channel": "Linux-Sysmon/Operational",
+        "event.code": "1",
+        "winlog.event_data.Image": "/usr/bin/nc",
+    }
+
+    assert answers("linux/process_creation/", {"Image|endswith": "/nc"}, event)
     assert not answers(
-        "cisco//aaa", ["no access-session"], {**line, "message": "no access-session"}
+        "linux/process_creation/", {"Image|endswith": "/nc"}, event | {"event.code": "5"}
     )
-
-
-@pytest.mark.parametrize(
-    ("message", "known"),
-    [
-        ("%SYS-5-CONFIG_I: Configured from console", True),
-        ("Feb 17 13:40:03.673: %AAA-5-USER_LOGGED: User ops", True),
-        ("%ASA-6-302013: Built inbound TCP", True),
-        ("100%-5-x: nothing", False),
-        ("%sys-5-config: lower case", False),
-        ("x" * 400 + "%SYS-5-CONFIG_I: too late", False),
-        (None, False),
-    ],
-)
-def test_a_cisco_mnemonic_is_told_from_other_text(message: str | None, known: bool) -> None:
-    assert is_cisco({"event.module": "system", "message": message}) is known
+    assert not answers("windows/process_creation/", {"Image|endswith": "/nc"}, event)
 
 
 def test_a_rule_without_events_of_its_kind_is_listed_with_the_reason(load: Load, rule: Any) -> None:
