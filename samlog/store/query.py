@@ -50,12 +50,15 @@ def parse(text: str) -> Node:
         return All()
     try:
         parsed = luqum_parse(text)
-    except ParseError as error:
+    except (ArithmeticError, ValueError) as error:
         raise ConfigError(f"the query cannot be read: {_cause(error, text)}") from error
     return _Reader(text).node(parsed, None, 0)
 
 
-def _cause(error: ParseError, text: str) -> str:
+def _cause(error: Exception, text: str) -> str:
+    if not isinstance(error, ParseError):
+        # luqum lets through what Decimal raises on "a~.".
+        return "what follows ~ or ^ is no number"
     message = str(error).removeprefix("Syntax error in input : ").rstrip("!")
     if message.startswith("Illegal character"):
         return f"a quotation mark or slash is not closed: {text[_position(message) :][:40]!r}"
