@@ -1,7 +1,4 @@
-"""The Kafka bus: `samlog.bus.base` on a Kafka cluster, as many processes a stage as wanted.
-
-Reference: one client process, 2 kB values, broker on the same 2 cores (see ``_WRITING``).
-"""
+"""The Kafka bus: `samlog.bus.base` on a Kafka cluster, as many processes a stage as wanted."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -28,6 +25,10 @@ _RETRY_S = 0.2
 _ASK_S = 10.0
 _PREFIX = "samlog."
 
+# 60-100k values of 2 kB, flushed every 1,000, one client, broker on the same 2 busy cores, medians:
+# lz4 29-33k/s written (28 µs of CPU each) and 66-74k/s read (13 µs); zstd 22-25k (38 µs) and
+# 59-66k (16 µs); none 28-38k (24 µs) and 42k (16 µs). Batches of 16 kB: 13k/s written (61 µs).
+# Waiting 5 ms for a batch to fill changed nothing.
 _WRITING: Mapping[str, Any] = {
     "compression_type": "lz4",
     "batch_size": 256 * 1024,

@@ -9,6 +9,7 @@ from typing import Any
 from kafka import errors
 from kafka.net.compat import KafkaNetClient
 
+from samlog.bus.kafka_repairs import repair_connections
 from samlog.errors import BusError, ConfigError, SamlogError, Unavailable
 
 _CONNECT_S = 2.0
@@ -80,6 +81,7 @@ class Cluster:
         Raises `Unavailable` or `ConfigError`; what a failed constructor had started (a thread
         and sockets, which it leaves behind) is stopped.
         """
+        repair_connections()
         opened: list[KafkaNetClient] = []
 
         def network(**given: Any) -> KafkaNetClient:
@@ -95,9 +97,10 @@ class Cluster:
                 **{**_TIMES, **self.security, **settings},
             )
         except (errors.KafkaError, OSError, ValueError) as error:
+            cause = _cause(opened, error)
             for net in opened:
                 net.close()
-            raise self.explained(error, "connect") from error
+            raise self.explained(cause, "connect") from error
         return made, opened[0]
 
     def explained(self, error: Exception, doing: str) -> SamlogError:
@@ -108,6 +111,11 @@ class Cluster:
             return ConfigError(
                 f"{where} refused the log-in of {self.user!r} ({mechanism}): {_said(error)}. "
                 "Check bus.sasl: mechanism, username and password_file"
+            )
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return ConfigError(
+                f"{where} shows a certificate that is not trusted: {_said(error)}. "
+                "Check bus.tls: ca_file and check_hostname"
             )
         if isinstance(error, _REFUSED):
             return ConfigError(
@@ -133,12 +141,32 @@ class Cluster:
 
     def _why(self, error: Exception) -> str:
         """Asks the network what a time-out hides; "" when every broker accepts connections."""
-        if not isinstance(error, errors.KafkaTimeoutError):
+        if not isinstance(error, (errors.KafkaTimeoutError, errors.KafkaConnectionError)):
             return ""
         reasons = [reason for reason in map(_unreachable, self.brokers) if reason]
         if reasons:
             return "; " + "; ".join(reasons)
         return "; it accepts connections, so check bus.tls and bus.sasl if it never worked"
+
+
+def _cause(opened: Sequence[KafkaNetClient], error: Exception) -> Exception:
+    """Connects once more to learn why it failed: kafka-python reports each failure as time-out."""
+    if not opened or not isinstance(error, errors.KafkaTimeoutError):
+        return error
+    manager = opened[0]._manager
+    broker = manager.cluster.bootstrap_brokers()[0].node_id
+
+    async def connect() -> None:
+        manager.reset_backoff(broker)
+        await manager.get_connection(broker, timeout_ms=_CONNECT_S * 1000)
+
+    try:
+        manager.run(connect)
+    except (*_LOGIN, errors.KafkaConnectionError) as cause:
+        return error if "ECONN" in str(cause) else cause
+    except errors.KafkaError:
+        return error
+    return error
 
 
 def _said(error: Exception) -> str:

@@ -28,8 +28,8 @@ _SPREAD = 256
 class KeyPartitioner(Partitioner):  # type: ignore[misc]
     """Kafka's own choice of partition (murmur2 of the key), remembered per key.
 
-    kafka-python computes it in Python for each record and sorts the partitions each time: 14 µs a
-    record with a 24 byte key, 0.6 µs remembered. Records without a key change partition every
+    kafka-python computes it in Python for each record and sorts the partitions each time: 5.5-8 µs
+    with a 23 byte key, 0.2-0.35 µs remembered. Records without a key change partition every
     256 records, so that batches fill.
     """
 

@@ -1,4 +1,4 @@
-"""Four repairs of kafka-python 3.0.12's consumer, each with a test that fails without it.
+"""Five repairs of kafka-python 3.0.12, each with a test that fails without it.
 
 *Header names.* A header whose name is not UTF-8 makes it refuse the record; anybody who may write
 could stop everybody. The name is read with ``?`` for each byte beyond ASCII.
@@ -11,12 +11,17 @@ no other partition is held, and one that was read to its end counts as held: the
 
 *Unfinished joins.* A rejoin because partitions were added, which outlasts one poll, is never
 finished: the member reads nothing, sends no heartbeats and doesn't notice.
+
+*Last words.* What a broker sends just before it closes the connection is thrown away: it says why a
+log-in was refused.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from kafka import KafkaConsumer
 from kafka.consumer.fetcher import Fetcher
+from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.util import decode_varint
@@ -66,6 +71,28 @@ class ReadablePartition(Fetcher.PartitionRecords):  # type: ignore[misc]
         except Exception as error:
             self._broken = error
             raise
+
+
+Receive = Callable[[Any], tuple[bytes, Exception | None]]
+
+
+def _data_first(receive: Receive) -> Receive:
+    """Returns a read that gives what is there; the next one finds the end of the stream again."""
+
+    def read(transport: Any) -> tuple[bytes, Exception | None]:
+        data, error = receive(transport)
+        return (data, None) if data else (data, error)
+
+    return read
+
+
+_READS = {kind: _data_first(kind._sock_recv) for kind in (KafkaTCPTransport, KafkaSSLTransport)}
+
+
+def repair_connections() -> None:
+    """Makes all connections of this process read to the end."""
+    for kind, read in _READS.items():
+        kind._sock_recv = read
 
 
 def repair(consumer: KafkaConsumer) -> None:

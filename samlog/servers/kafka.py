@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from samlog.servers.artifacts import java, kafka_jars
-from samlog.servers.process import Server, ServerError, free_port
+from samlog.servers.process import Server, ServerError, accepts, free_port
 
 _FORMAT_S = 60.0
 
@@ -70,6 +70,7 @@ class KafkaServer(Server):
         self._properties = dict(properties or {})
         self._settings = self.folder / "server.properties"
         self._data = self.folder / "data"
+        self._internal = free_port()
 
     @property
     def address(self) -> str:
@@ -80,7 +81,7 @@ class KafkaServer(Server):
         return [*self._java(), "kafka.Kafka", str(self._settings)]
 
     def ready(self) -> bool:
-        return _answers(self.port)
+        return _answers(self._internal) and accepts(self.port)
 
     def prepare(self) -> None:
         """Writes the settings, and formats the data folder when it is new."""
@@ -100,7 +101,7 @@ class KafkaServer(Server):
     def _settings_text(self) -> str:
         text = _PROPERTIES.format(
             port=self.port,
-            internal=free_port(),
+            internal=self._internal,
             controller=free_port(),
             data=self._data,
             protocol="SASL_PLAINTEXT" if self._users else "PLAINTEXT",
@@ -156,7 +157,7 @@ def start_kafka(
 
 
 def _answers(port: int) -> bool:
-    """Asks for the API versions (Kafka protocol, key 18 version 0), which needs no log-in."""
+    """Asks for the API versions: Kafka protocol, key 18, version 0."""
     client = b"samlog-ready"
     body = struct.pack(">hhih", 18, 0, 1, len(client)) + client
     try:

@@ -266,6 +266,21 @@ def test_a_pause_lasts_through_a_rebalance(
     assert sorted(int(m.value) for m in take(second, 100)) == list(range(100))
 
 
+def test_partitions_that_are_added_are_read_however_short_the_polls_are(
+    connect: Connect, kafka_address: str, group: str
+) -> None:
+    bus = connect(kafka_address, partitions=1)
+    topic = new_topic(bus)
+    consumer = bus.consumer(group, [topic])
+    until(lambda: len(consumer.assigned()) == 1, lambda: consumer.poll(timeout_s=0.1))
+    with KafkaAdminClient(bootstrap_servers=kafka_address) as admin:
+        admin.create_partitions({topic: 3})
+
+    consumer._network.cluster.request_update()  # otherwise seen within a minute
+
+    until(lambda: len(consumer.assigned()) == 3, lambda: consumer.poll(timeout_s=0.001))
+
+
 # Brokers that go away
 
 
