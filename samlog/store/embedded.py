@@ -19,7 +19,7 @@ from samlog.errors import Unavailable
 from samlog.store import embedded_search
 from samlog.store.base import Bucket, Document, Outcome, Page, Query, StoreHealth, WriteResult
 from samlog.store.embedded_day import DayReader
-from samlog.store.embedded_folder import Folder, disk_errors, first_line
+from samlog.store.embedded_folder import Folder, disk_errors, first_line, panics
 from samlog.store.embedded_schema import Stored, unit_of
 from samlog.store.embedded_terms import Indexed, Refused, index_event
 from samlog.store.embedded_writer import DayWriter
@@ -209,7 +209,8 @@ class EmbeddedStore:
         days = folder.days()
         for day in days:
             try:
-                documents += sum(DayReader(folder.day_path(day)).probe().values())
+                with panics():
+                    documents += sum(DayReader(folder.day_path(day)).probe().values())
             except (OSError, ValueError) as error:
                 health.problems.append(
                     f"the index of {day} in {folder.day_path(day)} is damaged "
@@ -270,7 +271,8 @@ class EmbeddedStore:
     def _writing(self) -> Iterator[None]:
         """After a failure nothing of the batch counts: Tantivy's writer is thrown away."""
         try:
-            yield
+            with panics():
+                yield
         except (OSError, ValueError) as error:
             self._writer = None
             self._recent.clear()
@@ -285,10 +287,10 @@ def _prepared(document: Document) -> Prepared:
     size = len(document.id.encode("utf-8", "surrogatepass"))
     if not 1 <= size <= MAX_ID_BYTES:
         raise Refused(f"an id has 1 to {MAX_ID_BYTES} bytes, this one {size}")
-    indexed = index_event(document.source)
-    if indexed.truncated and tag_truncated(document.source):
-        indexed = index_event(document.source)
     try:
+        indexed = index_event(document.source)
+        if indexed.truncated and tag_truncated(document.source):
+            indexed = index_event(document.source)
         source = orjson.dumps(document.source)
     except TypeError as error:
         raise Refused(f"the event is no JSON: {error}") from error

@@ -60,7 +60,8 @@ class Folder:
         readers: dict[date, DayReader] = {}
         for day in days:
             try:
-                readers[day] = self.reader(day)
+                with panics():
+                    readers[day] = self.reader(day)
             except FileNotFoundError:
                 # Retention took the day between the look and the opening.
                 self._readers.pop(day, None)
@@ -117,10 +118,25 @@ class Folder:
 
 
 @contextmanager
+def panics() -> Iterator[None]:
+    """Turns a panic of Tantivy, which damaged files cause, into ValueError.
+
+    PyO3 raises it as a BaseException whose class cannot be imported.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(f"Tantivy failed: {first_line(error)}") from error
+
+
+@contextmanager
 def disk_errors(what: str) -> Iterator[None]:
     """Turns what a disk and Tantivy raise into `Unavailable`: the caller tries again."""
     try:
-        yield
+        with panics():
+            yield
     except (OSError, ValueError) as error:
         raise Unavailable(f"cannot {what}: {first_line(error)}") from error
 
