@@ -42,7 +42,12 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module = import_module(f"samlog.cli.{cmd_name}_")
+        try:
+            module = import_module(f"samlog.cli.{cmd_name}_")
+        except ImportError:
+            pipeline = import_module("samlog.pipeline")
+            pipeline.refuse_foreign_packages()
+            raise
         command: click.Command = module.command
         return command
 
@@ -112,6 +117,10 @@ def main() -> None:
         # The reader of our stdout left (| head): that is no error. Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.DONE)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        click.echo(f"samlog: {error.strerror or error}{where}; see: samlog doctor", err=True)
+        sys.exit(Exit.FAILED)
     except SamlogError as error:
         for line in str(error).splitlines():
             click.echo(f"samlog: {log.harmless(line, 2000)}", err=True)

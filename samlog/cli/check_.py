@@ -3,17 +3,21 @@
 import click
 
 from samlog import pipeline
-from samlog.bus.base import Bus
+from samlog.cli import doctor_local, doctor_servers
 from samlog.cli.common import emit, json_option, summary, table
+from samlog.cli.finding import Surroundings, look, tell, verdict
 from samlog.clock import SystemClock
 from samlog.configfile import Loaded
-from samlog.errors import Exit, SamlogError
+from samlog.errors import Exit
+
+CONNECT = (doctor_servers.check_bus, doctor_servers.check_store, doctor_local.check_sinks)
 
 
 @click.command(
     help="\b\nExample: samlog check samlog.yaml --connect\n\n"
-    "Check a configuration: every key, every rule. Exit 0 when it is right, 78 when not. "
-    "Nothing is written."
+    "Check a configuration: every key, every rule. Exit 0 when it is right, 1 when a rule is "
+    "refused or a part is not ready, 69 when a server is unreachable, 78 when the configuration "
+    "is wrong. Nothing is written but the cache of compiled rules."
 )
 @click.argument("file", required=False)
 @click.option("--connect", is_flag=True, help="Also ask the bus, the store and the sinks.")
@@ -21,16 +25,15 @@ from samlog.errors import Exit, SamlogError
 @click.option("--no-rules", is_flag=True, help="Do not compile the rules.")
 @json_option
 def command(file: str | None, connect: bool, show: bool, no_rules: bool, as_json: bool) -> int:
-    loaded = pipeline.load_settings(file)
     pipeline.refuse_foreign_packages()
+    loaded = pipeline.load_settings(file)
     if show:
         _print(loaded, as_json)
     refused = 0 if no_rules else _compile_rules(loaded)
-    unreachable = _connect(loaded) if connect else 0
-    if unreachable:
-        return Exit.UNAVAILABLE
-    summary(f"{loaded.files[0]}: right; {pipeline.describe(loaded.settings)}")
-    return Exit.FAILED if refused else Exit.DONE
+    code = _connect(loaded, as_json) if connect else Exit.DONE
+    if code not in (Exit.CONFIG, Exit.UNAVAILABLE):
+        summary(f"{loaded.files[0]}: right; {pipeline.describe(loaded.settings)}")
+    return code or (Exit.FAILED if refused else Exit.DONE)
 
 
 def _print(loaded: Loaded, as_json: bool) -> None:
@@ -56,37 +59,26 @@ def _flat(value: object, at: str = "") -> dict[str, object]:
 
 
 def _compile_rules(loaded: Loaded) -> int:
-    report = pipeline.load_rules(loaded.settings).report
-    for error in report.refused:
+    """Tells about rules; returns how many are refused or missing."""
+    settings = loaded.settings
+    folders = zip(settings.rules, pipeline.rule_paths(settings), strict=True)
+    missing = {name: str(folder) for name, folder in folders if not folder.exists()}
+    for name in missing:
+        summary(f"rules: {name} is not there: {doctor_local.missing_rules(name)}")
+    report = pipeline.load_rules(settings).report
+    refused = [error for error in report.refused if error.path not in missing.values()]
+    for error in refused:
         summary(f"refused: {error}")
-    summary(f"rules: {len(report.loaded)} loaded, {len(report.refused)} refused")
-    return len(report.refused)
+    told = f", {len(report.unmapped)} have no mapping yet" if report.unmapped else ""
+    summary(f"rules: {len(report.loaded)} loaded, {len(refused)} refused{told}")
+    return len(refused) + len(missing) + (not report.loaded)
 
 
-def _connect(loaded: Loaded) -> int:
-    clock = SystemClock()
-    problems = []
+def _connect(loaded: Loaded, as_json: bool) -> Exit:
+    around = Surroundings(loaded.settings, SystemClock())
     try:
-        bus: Bus = pipeline.open_bus(loaded.settings, clock)
-        present = bus.topics()
-        missing = sorted(set(pipeline.all_topics(loaded.settings)) - present)
-        bus.close()
-        if missing:
-            summary(f"bus: {len(missing)} topics are not there yet; create them: samlog setup")
-        else:
-            summary("bus: reached, all topics are there")
-    except SamlogError as error:
-        problems.append(f"bus: {error}")
-    try:
-        store = pipeline.open_store(loaded.settings, clock)
-        health = store.check()
-        store.close()
-        problems += [] if health.reachable else [f"store: {p}" for p in health.problems]
-        for problem in health.problems if health.reachable else ():
-            summary(f"store: {problem}")
-    except SamlogError as error:
-        problems.append(f"store: {error}")
-    problems += pipeline.check_sinks(loaded.settings)
-    for problem in problems:
-        summary(problem)
-    return len(problems)
+        findings = look(CONNECT, around)
+    finally:
+        around.close()
+    tell(findings, as_json=as_json)
+    return verdict(findings)

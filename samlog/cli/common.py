@@ -40,6 +40,25 @@ def emit(rows: Iterable[Mapping[str, Any]]) -> None:
     out.flush()
 
 
+class Quiet(Console):
+    """A console that leaves a closed pipe to `samlog.cli.__main__`, as everything else does."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def console() -> Console:
+    """Returns the console for stdout, coloured as ``--color`` and NO_COLOR say."""
+    context = click.get_current_context(silent=True)
+    colour = context.color if context else None
+    # Into a pipe nothing is cut: whoever reads it there wants whole values.
+    return Quiet(
+        width=None if sys.stdout.isatty() else 4_000,
+        force_terminal=True if colour else None,
+        no_color=True if colour is False else None,
+    )
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
     """Prints a table for people; cell text is made harmless, long text is cut by the terminal."""
     shown = Table(title=title or None, box=None, header_style="bold", pad_edge=False)
@@ -47,8 +66,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str =
         shown.add_column(column, no_wrap=True, overflow="ellipsis")
     for row in rows:
         shown.add_row(*(harmless(str(cell), 300).replace("[", "\\[") for cell in row))
-    # Into a pipe nothing is cut: whoever reads it there wants whole values.
-    Console(width=None if sys.stdout.isatty() else 4_000).print(shown)
+    console().print(shown)
 
 
 def summary(line: str) -> None:

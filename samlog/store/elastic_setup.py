@@ -48,11 +48,12 @@ def health(server: Server, units: Sequence[str], *, keep_days: int) -> StoreHeal
         return StoreHealth(False, problems=[f"{problem}. Is it running, and is store.urls right?"])
     except ConfigError as problem:
         return StoreHealth(True, problems=[str(problem)])
-    found = StoreHealth(True, detail={"cluster": cluster["cluster_name"], "nodes": 0})
+    found = StoreHealth(True)
     found.detail = {
         "cluster": cluster["cluster_name"],
         "status": cluster["status"],
         "nodes": cluster["number_of_nodes"],
+        "server_time": _time(server),
     }
     if cluster["status"] == "red":
         found.problems.append(
@@ -73,6 +74,19 @@ def _version(server: Server) -> str:
     """``GET /`` would be usual; the minimal distribution has it not."""
     nodes = server.call("GET", "/_nodes/_local", params={"filter_path": "nodes.*.version"})
     return min((node["version"] for node in nodes.get("nodes", {}).values()), default="")
+
+
+def _time(server: Server) -> float | None:
+    """Returns the server's clock in seconds since 1970; None where the user may not ask.
+
+    Its HTTP answers carry no ``Date``.
+    """
+    params = {"filter_path": "nodes.*.timestamp"}
+    try:
+        nodes = server.call("GET", "/_nodes/_local/stats/process", params=params).get("nodes", {})
+    except SamlogError:
+        return None
+    return next((float(node["timestamp"]) / 1000 for node in nodes.values()), None)
 
 
 def _template_problems(server: Server, unit: str, keep_days: int) -> list[str]:
