@@ -151,8 +151,9 @@ class Cluster:
 
 def _cause(opened: Sequence[KafkaNetClient], error: Exception) -> Exception:
     """Connects once more to learn why it failed: kafka-python reports each failure as time-out."""
+    found = error
     if not opened or not isinstance(error, errors.KafkaTimeoutError):
-        return error
+        return found
     manager = opened[0]._manager
     broker = manager.cluster.bootstrap_brokers()[0].node_id
 
@@ -162,11 +163,11 @@ def _cause(opened: Sequence[KafkaNetClient], error: Exception) -> Exception:
 
     try:
         manager.run(connect)
-    except (*_LOGIN, errors.KafkaConnectionError) as cause:
-        return error if "ECONN" in str(cause) else cause
-    except errors.KafkaError:
-        return error
-    return error
+    except errors.KafkaError as cause:
+        telling = isinstance(cause, (*_LOGIN, errors.KafkaConnectionError))
+        if telling and "ECONN" not in str(cause):
+            found = cause
+    return found
 
 
 def _said(error: Exception) -> str:

@@ -158,6 +158,7 @@ class KafkaConsumer:
         kafka-python hands out all it has fetched of one partition (1 MiB) before the next one: of
         small records that is a backlog of thousands in front of every other unit.
         """
+        batches: Mapping[KafkaPartition, Any]
         before_poll(self._kafka)
         served = self._still_assigned(self._served)
         if served and not self._paused:

@@ -30,6 +30,9 @@ from kafka.record.util import decode_varint
 class ReadableBatch(DefaultRecordBatch):  # type: ignore[misc]
     """A batch of records that takes header names as they come."""
 
+    _pos: int
+    _buffer: bytearray
+
     def _read_msg(self) -> Any:
         start = self._pos
         try:
