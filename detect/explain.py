@@ -193,7 +193,7 @@ def _text(test: FieldTest) -> str:
         return f"{name} matches '{arg[0]}'" + (f" with flags {arg[1]}" if arg[1] else "")
     cased = op not in _WORDS
     word = _WORDS[op.removeprefix("c") if cased else op]
-    value = f"'{keyword_text(test)}'" if isinstance(arg, str | tuple) else str(arg)
+    value = str(arg) if op in ("num", "cidr") else f"'{keyword_text(test)}'"
     return f"{name} {word} {value}" + (" in this case" if cased else "")
 
 

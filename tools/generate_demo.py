@@ -67,26 +67,22 @@ def linux(dice: random.Random) -> list[str]:
 
 def windows_event(moment: datetime, code: int, record: int, data: dict[str, str]) -> str:
     """Returns one Security event as Winlogbeat ships it."""
-    channel = "Security"
+    provider = PROVIDERS.get(code, AUDITING)
     return orjson.dumps(
         {
             "@timestamp": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "agent": {"type": "winlogbeat", "version": "8.19.0"},
-            "event": {
-                "code": str(code),
-                "kind": "event",
-                "provider": PROVIDERS.get(code, AUDITING),
-            },
-            "host": {"name": "dc1.enhedb.example"},
             "winlog": {
-                "channel": channel,
-                "computer_name": "dc1.enhedb.example",
-                "event_data": data,
+                "channel": "Security",
                 "event_id": str(code),
-                "provider_name": PROVIDERS.get(code, AUDITING),
+                "event_data": data,
+                "computer_name": "dc1.enhedb.example",
+                "provider_name": provider,
                 "record_id": record,
                 "api": "wineventlog",
             },
+            "agent": {"type": "winlogbeat", "version": "8.19.0"},
+            "event": {"code": str(code), "kind": "event", "provider": provider},
+            "host": {"name": "dc1.enhedb.example"},
         }
     ).decode()
 
@@ -98,14 +94,14 @@ SUBJECT = {"SubjectDomainName": "ENHEDB", "SubjectLogonId": "0x3e7", "SubjectUse
 
 def process(image: str, command: str, parent: str, user: str) -> dict[str, str]:
     """Returns the event data of 4688."""
-    return SUBJECT | {
+    return {
+        "CommandLine": command,
+        "NewProcessName": image,
+        "ParentProcessName": parent,
         "SubjectUserName": user,
         "NewProcessId": "0x1a2c",
-        "NewProcessName": image,
-        "CommandLine": command,
-        "ParentProcessName": parent,
         "TokenElevationType": "%%1936",
-    }
+    } | SUBJECT
 
 
 def windows(dice: random.Random) -> list[str]:
