@@ -33,6 +33,10 @@ VERBS = {
 HIDDEN = {"stage"}
 
 
+class _PipeClosed(Exception):
+    """Whoever read our stdout left. Not an `OSError`, which click would turn into exit code 1."""
+
+
 class Verbs(click.Group):
     """Imports a verb when it is used, so that ``samlog version`` needs no Kafka client."""
 
@@ -50,6 +54,14 @@ class Verbs(click.Group):
             raise
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise _PipeClosed from error
+        return code
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -104,7 +116,6 @@ def main() -> None:
     """Runs the command line; the only place where errors become exit codes."""
     try:
         code = samlog.main(standalone_mode=False, prog_name="samlog")
-        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else Exit.DONE)
     except click.exceptions.Abort:
         sys.exit(Exit.INTERRUPTED)
@@ -113,8 +124,8 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our stdout left (| head): that is no error. Python would complain at exit.
+    except _PipeClosed:
+        # | head: that is no error. Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.DONE)
     except OSError as error:
