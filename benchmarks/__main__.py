@@ -75,7 +75,7 @@ def calibrate() -> None:
     started = time.perf_counter()
     for _ in range(5_000_000):
         pass
-    print(f"calibration: 5M empty turns {time.perf_counter() - started:.2f} s (0.25 fast state)\n")
+    print(f"calibration: 5M empty turns {time.perf_counter() - started:.2f} s\n")
 
 
 def measure_embedded(folder: Path, source: Path, events: int) -> PathFigures:

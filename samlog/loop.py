@@ -118,7 +118,8 @@ class Loop:
     def _batch(self) -> int:
         consumer = self._open()
         messages = consumer.poll(max_messages=self.stage.batch, timeout_s=0.25)
-        self._follow_assignment(consumer)
+        if self._lost_partitions(consumer):
+            return 0
         self._report_gaps(consumer)
         if messages and not self.counts.began:
             self.counts.began = self._clock.now().timestamp()
@@ -299,13 +300,16 @@ class Loop:
             return
         self._metrics.gauge("consumer_lag_events", behind, stage=self.stage.step.name)
 
-    def _follow_assignment(self, consumer: Consumer) -> None:
+    def _lost_partitions(self, consumer: Consumer) -> bool:
+        """Forgets what is held after a rebalance and rewinds; what was just polled comes again."""
         revoked = consumer.take_revoked()
-        if revoked:
-            self._log.info("partitions_revoked", partitions=len(revoked))
-            self.stage.step.reset()
-            self._positions.clear()
-            self._rewind(consumer)
+        if not revoked:
+            return False
+        self._log.info("partitions_revoked", partitions=len(revoked))
+        self.stage.step.reset()
+        self._positions.clear()
+        self._rewind(consumer)
+        return True
 
     def _rewind(self, consumer: Consumer) -> None:
         """Goes back to the committed positions; where there is none, to the oldest record."""
