@@ -137,7 +137,7 @@ def index_event(event: Event) -> Indexed:
         if len(name) > MAX_NAME:
             continue
         path, its = _entry(name)
-        # The common case without a call: 0.4 µs a field, 36 fields an event.
+        # The common case without a call: 50 of the 62 fields of a Windows event.
         if type(value) is str and its is Kind.KEYWORD:
             lower = value.lower() if value.isascii() else caseless(value)
             if len(value) <= _SHORT and END not in value:
