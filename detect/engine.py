@@ -152,7 +152,7 @@ class Engine:
 
             def haystack() -> str:
                 nonlocal view
-                view = view or View(event, self._is_searched)
+                view = view or self._view(event)
                 return view.haystack()
 
             mask = members.group.candidates(event, haystack, line)
@@ -162,7 +162,7 @@ class Engine:
             chosen: Sequence[int] = [numbers[bit] for bit in bits(mask)]
         else:
             chosen = members.numbers
-        return self._ask(chosen, view or View(event, self._is_searched))
+        return self._ask(chosen, view or self._view(event))
 
     def _ask(self, numbers: Sequence[int], view: View) -> list[Match]:
         self.stats.candidates += len(numbers)
@@ -233,6 +233,17 @@ class Engine:
             group = Group([self._built.needs[number] for number in numbers], self._scanners)
             found = self._members[numbers] = _Members(numbers, group)
         return found
+
+    def _view(self, event: Mapping[str, Any]) -> View:
+        """Keywords are looked for in the sender's line itself where no field holds all of it."""
+        if self.mode == "ecs" and "message" not in event:
+            original = event.get("event.original")
+            if isinstance(original, str) and original[:1] not in ("{", "<", "["):
+                return View(event, self._is_searched_or_line)
+        return View(event, self._is_searched)
+
+    def _is_searched_or_line(self, key: str) -> bool:
+        return key == "event.original" or self._is_searched(key)
 
     def _is_searched(self, key: str) -> bool:
         """Tells whether keywords are looked for in the values of ``key``."""

@@ -85,7 +85,7 @@ def show(id: str, config: str | None, as_json: bool) -> int:
 def evidence_query(alert: dict[str, Any]) -> str:
     """Returns the query that finds an alert's events; valid as KQL and as Lucene."""
     ids = " OR ".join(f'"{e["event_id"]}"' for e in alert["evidence"])
-    return f"event.id:({ids})"
+    return f'event.id:({ids}) AND NOT event.dataset:"samlog.alerts"'
 
 
 def _change(status: str) -> Callable[..., int]:

@@ -20,7 +20,7 @@ def command(what: str, config: str | None, as_json: bool) -> int:
     if as_json:
         emit(rows)
     else:
-        table(tuple(rows[0]), ([_text(v) for v in row.values()] for row in rows))
+        table(tuple(rows[0]) if rows else (), ([_text(v) for v in row.values()] for row in rows))
     return Exit.DONE
 
 

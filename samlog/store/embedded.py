@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,6 +34,12 @@ MAX_ID_BYTES = 512
 
 _CREATED = WriteResult(Outcome.CREATED)
 _EXISTS = WriteResult(Outcome.EXISTS)
+
+CLOCK_ERROR = timedelta(days=1)
+"""How wrong a source's clock may be before a repeat could be missed in an older day's index."""
+
+_TIMELESS = frozenset(("time_from_receipt", "time_invalid"))
+"""Tags of an event whose ``@timestamp`` is when it was received, and so differs in a repeat."""
 
 Key = tuple[str, str]
 Prepared = tuple[Stored, Indexed]
@@ -69,13 +76,13 @@ class EmbeddedStore:
     def write(
         self, documents: Sequence[Document], *, maybe_seen: bool = False
     ) -> Sequence[WriteResult]:
-        """Creates documents that do not exist.
+        """Creates documents that do not exist; ``maybe_seen`` changes nothing here.
 
-        Without ``maybe_seen`` a repeat is recognised when it is among the last `RECENT_IDS` that
-        this process wrote.
+        Every document is looked up (10 µs for each day that may hold it, 50k events a day): one
+        that happened today can only be in today's index. See `_first_days`.
         """
         self._folder.lock()
-        known: set[Key] = self._stored(documents) if maybe_seen else set()
+        known = self._stored(documents)
         fresh: dict[Key, Prepared] = {}
         results: list[WriteResult] = []
         for document in documents:
@@ -227,12 +234,31 @@ class EmbeddedStore:
         self._folder.close()
 
     def _stored(self, documents: Sequence[Document]) -> set[Key]:
-        ids = [document.id for document in documents]
+        first_days = self._first_days(documents)
         known: set[Key] = set()
         with disk_errors("look up what is stored"):
-            for reader in self._folder.readers().values():
-                known |= reader.present(ids)
+            for day, reader in self._folder.readers().items():
+                ids = [d.id for d, first in first_days if first <= day.isoformat()]
+                if ids:
+                    known |= reader.present(ids)
         return known
+
+    def _first_days(self, documents: Sequence[Document]) -> list[tuple[Document, str]]:
+        """Returns each document that needs a look-up and the first day whose index may hold it.
+
+        An event is received after it happened; source and own clock are trusted to a day. Where
+        the time is not the event's own, or in the future, any day may hold it.
+        """
+        latest = (self._clock.now() + CLOCK_ERROR).isoformat()
+        found = []
+        for document in documents:
+            if (document.stream, document.id) in self._recent:
+                continue
+            happened = document.source.get("@timestamp")
+            if not isinstance(happened, str) or happened > latest or _timeless(document):
+                happened = ""
+            found.append((document, _day_before(happened[:10])))
+        return found
 
     def _remember(self, keys: dict[Key, Prepared]) -> None:
         self._recent.update(dict.fromkeys(keys))
@@ -295,3 +321,17 @@ def _prepared(document: Document) -> Prepared:
     except TypeError as error:
         raise Refused(f"the event is no JSON: {error}") from error
     return Stored(document.stream, document.id, source), indexed
+
+
+def _timeless(document: Document) -> bool:
+    tags = document.source.get("tags")
+    return isinstance(tags, list) and not _TIMELESS.isdisjoint(map(str, tags))
+
+
+@lru_cache(maxsize=1024)
+def _day_before(day: str) -> str:
+    """Returns the ISO day before; "" (before all days) for what is no day."""
+    try:
+        return (date.fromisoformat(day) - CLOCK_ERROR).isoformat()
+    except (ValueError, OverflowError):
+        return ""
