@@ -109,6 +109,8 @@ class Limits(Model):
     """A longer line is cut here, tagged ``truncated``, and the cut bytes are counted."""
     batch: int = Field(default=1000, ge=1, le=20_000)
     """Messages a stage takes at once."""
+    store_batch: int = Field(default=5000, ge=1, le=20_000)
+    """Messages that the store stage takes at once when it is behind; a commit costs much."""
     dead_letters_per_minute: int = Field(default=600, ge=1)
     """Per (unit, source); beyond it the source is marked and alarmed, nothing is dropped."""
 

@@ -194,7 +194,7 @@ def build_stage(
         topics=topics,
         outputs=outputs,
         member=f"{socket.gethostname()}-{name}-{instance}",
-        batch=settings.limits.batch,
+        batch=settings.limits.store_batch if name == "store" else settings.limits.batch,
     )
 
 

@@ -89,7 +89,7 @@ def test_killed_stages_lose_nothing_and_double_nothing(
     totals = dict.fromkeys(STAGES, COUNT) | {"alerts": len(expected.detections)}
     plan = [(stage, max(1, int(dice.choice(PARTS) * totals[stage]))) for stage in STAGES]
     killed_one = embedded(f"killed-{seed}", files, rules)
-    killed_one.config["limits"] = {"batch": 200}
+    killed_one.config["limits"] = {"batch": 200, "store_batch": 200}
 
     killed, redelivered = disturb(killed_one, plan, kill)
 
