@@ -151,7 +151,7 @@ def test_a_damaged_topic_is_rebuilt_and_the_run_goes_on(cli: Cli, deployment: An
     damage(deployment, "samlog.events")
     with deployment.log.open("ab") as log:
         log.write(
-            b"Jan 10 13:38:01 web1 sshd[812]: Accepted password for ann from 192.0.2.1 port 9 ssh2\n"
+            b"Jan 10 13:38:01 w sshd[812]: Accepted password for ann from 192.0.2.1 port 9 ssh2\n"
         )
 
     answer = cli("-q", "run", "--until-idle", "--config", deployment.config)
