@@ -29,11 +29,14 @@ class Tls(Model):
     key_file: Path | None = None
     """Private key of ``cert_file``."""
     check_hostname: bool = True
+    """Whether the server's certificate must name the host that we connect to."""
 
 
 class Sasl(Model):
     mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    """How we prove who we are; PLAIN only together with ``tls``."""
     username: str
+    """Who we are: the principal that the broker's ACLs name."""
     password_file: Path
     """File that holds the password and nothing else; a final newline is taken off."""
 
@@ -43,7 +46,9 @@ class EmbeddedBusConfig(Model):
 
     type: Literal["embedded"] = "embedded"
     path: Path = Path("./data")
+    """Folder on a local disk (not NFS); the topics are below ``bus/`` in it."""
     max_record_bytes: int = Field(default=16 * MIB, ge=64 * 1024, le=256 * MIB)
+    """Largest record that is taken."""
 
 
 class KafkaBusConfig(Model):
@@ -51,13 +56,19 @@ class KafkaBusConfig(Model):
 
     type: Literal["kafka"]
     brokers: list[str] = Field(min_length=1)
+    """``host:port`` of one or more brokers."""
     tls: Tls | None = None
+    """Encrypts; ``tls: {}`` takes the system's authorities."""
     sasl: Sasl | None = None
+    """Logs in."""
     partitions: int = Field(default=6, ge=1, le=1000)
     """Partitions of topics that samlog creates; fixed at creation."""
     replication: int = Field(default=1, ge=1, le=9)
+    """Copies of topics that samlog creates; 3 where there are three brokers."""
     min_insync: int = Field(default=1, ge=1, le=9)
+    """Copies that must have a record before it counts as written; 2 with three brokers."""
     max_record_bytes: int = Field(default=16 * MIB, ge=64 * 1024, le=256 * MIB)
+    """Largest record that is taken; the topics' ``max.message.bytes`` fits it."""
 
 
 class EmbeddedStoreConfig(Model):
@@ -65,6 +76,7 @@ class EmbeddedStoreConfig(Model):
 
     type: Literal["embedded"] = "embedded"
     path: Path = Path("./data")
+    """Folder on a local disk; the indices are below ``store/`` in it."""
 
 
 class ElasticsearchStoreConfig(Model):
@@ -72,10 +84,15 @@ class ElasticsearchStoreConfig(Model):
 
     type: Literal["elasticsearch"]
     urls: list[str] = Field(min_length=1)
+    """Addresses of nodes: ``https://es1:9200``."""
     api_key_file: Path | None = None
+    """File that holds the encoded API key; wins over ``username``."""
     username: str | None = None
+    """User that samlog writes and reads as."""
     password_file: Path | None = None
+    """File that holds the user's password and nothing else."""
     ca_file: Path | None = None
+    """Certificate authority that signed the servers' certificates; default: the system's."""
     connections: int = Field(default=4, ge=1, le=64)
     """Bulk requests under way at once."""
 
@@ -84,17 +101,26 @@ class UnitDefaults(Model):
     """What an alert says where no registry knows better; never invented in code."""
 
     municipality: str = "unknown"
+    """Controller of the data; becomes ``organization.id``."""
     zone: Literal["intern", "sikker", "dmz", "ekstern", "unknown"] = "unknown"
+    """Network zone."""
     environment: str = "unknown"
+    """prod, preprod or test."""
     system: str = "unknown"
+    """Name of the system that the logs are about."""
     layer: str = "unknown"
+    """Layer of the system, in the unit's own words."""
     accountable: str = "unknown"
+    """Who has to act on an alert."""
     life_and_health: bool = False
+    """Whether life or health depends on it; raises the priority of alerts."""
 
 
 class Unit(Model):
     title: str = ""
+    """Name for people."""
     defaults: UnitDefaults = UnitDefaults()
+    """What alerts and events of this unit say where nothing else does."""
 
 
 class Retention(Model):
@@ -134,17 +160,25 @@ class Settings(BaseSettings):
     bus: Annotated[EmbeddedBusConfig | KafkaBusConfig, Field(discriminator="type")] = (
         EmbeddedBusConfig()
     )
+    """Where topics are: SQLite files here, or a Kafka cluster."""
     store: Annotated[
         EmbeddedStoreConfig | ElasticsearchStoreConfig, Field(discriminator="type")
     ] = EmbeddedStoreConfig()
+    """Where events are searched: Tantivy indices here, or Elasticsearch."""
     units: dict[UnitName, Unit] = Field(default_factory=dict)
+    """Who owns the logs; a name is a-z and 0-9, starts with a letter and has at most 30."""
     sources: list[Any] = Field(default_factory=list)
+    """Where logs come from; see below."""
     rules: list[str] = ["builtin"]
     """Folders or files of Sigma rules; ``builtin`` is samlog's own pack."""
     sinks: list[Any] = Field(default_factory=list)
+    """Where alerts go; see below."""
     retention: Retention = Retention()
+    """How long things are kept; applied every ten minutes by the store stage."""
     limits: Limits = Limits()
+    """What one event, one batch and one source may take."""
     http: Http = Http()
+    """Health and metrics."""
     state: Path | None = None
     """Checkpoints, alert state, crash notes. Default: the embedded bus's or store's path."""
 

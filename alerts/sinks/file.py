@@ -16,6 +16,7 @@ from samlog.errors import Unavailable
 class Config(SinkConfig):
     type: Literal["file"] = "file"
     path: Path
+    """File that is appended to; its folder is made."""
 
 
 class FileSink:

@@ -22,10 +22,13 @@ AGAIN = {408, 425, 429}
 class Config(SinkConfig):
     type: Literal["webhook"] = "webhook"
     url: str = Field(pattern=r"^https?://")
+    """Where alerts are posted."""
     token_file: Path | None = None
     """File with a bearer token."""
     ca_file: Path | None = None
+    """Certificate authority that signed the receiver's certificate; default: the system's."""
     timeout_s: float = Field(default=10.0, gt=0, le=120)
+    """How long one answer may take."""
 
 
 class WebhookSink:

@@ -60,6 +60,7 @@ class Config(source.Config):
     follow: bool = True
     """Whether files are followed as they grow; else each is read once to its end."""
     framing: Literal["auto", "lines", "json"] = "auto"
+    """How events are told apart; auto: JSON objects in ``.json``, lines in all else."""
     poll_s: float = Field(default=1.0, gt=0, le=3600)
     """How often new, grown and rotated files are looked for."""
     rotate_wait_s: float = Field(default=10.0, ge=0, le=86_400)

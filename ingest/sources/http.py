@@ -35,6 +35,7 @@ class Config(source.Config):
 
     type: Literal["http"]
     listen: Listen = "127.0.0.1:9601"
+    """Address; without TLS and log-in, so on loopback or behind a proxy that has both."""
     max_body_bytes: int = Field(default=16 << 20, ge=1024, le=1 << 30)
     """Largest body, as sent and unpacked."""
     max_body_events: int = Field(default=100_000, ge=1)
@@ -42,6 +43,7 @@ class Config(source.Config):
     queue_bytes: int = Field(default=64 << 20, ge=1 << 16)
     """What may wait between receiving and the bus; beyond it the answer is 429."""
     body_timeout_s: float = Field(default=30.0, gt=0)
+    """How long a body may take to come."""
     answer_timeout_s: float = Field(default=60.0, gt=0)
     """How long a sender waits for the bus before it is told 503."""
 

@@ -30,6 +30,7 @@ class Config(source.Config):
 
     type: Literal["stdin"]
     framing: Literal["lines", "json"] = "lines"
+    """How events are told apart: by line, or JSON objects that may go over several lines."""
 
 
 class StdinSource:

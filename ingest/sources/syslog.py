@@ -55,6 +55,7 @@ class Config(source.Config):
     listen: Listen = "0.0.0.0:5514"
     """Address for both protocols."""
     protocol: Literal["both", "udp", "tcp"] = "both"
+    """What is listened to."""
     max_connections: int = Field(default=256, ge=1, le=10_000)
     """More TCP connections than these: the longest idle one makes room, or the new is refused."""
     idle_s: float = Field(default=300.0, gt=0)

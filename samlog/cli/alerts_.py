@@ -8,11 +8,12 @@ import click
 import orjson
 
 from samlog import pipeline
-from samlog.cli.common import config_option, emit, json_option, summary, table
+from samlog.cli.common import Examples, config_option, emit, json_option, summary, table
 from samlog.errors import Exit
 
 
 @click.group(
+    cls=Examples,
     name="alerts",
     help="\b\nExample: samlog alerts ls --status new\n\nList, show, acknowledge and close alerts.",
 )

@@ -14,6 +14,26 @@ from samlog.log import harmless
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 
 
+class Examples(click.Group):
+    """A group whose list of commands says what each does; its help starts with examples."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = []
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                rows.append((name, purpose(command)))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def purpose(command: click.Command) -> str:
+    """Returns the first sentence behind the examples of a command's help."""
+    paragraphs = (command.help or "").split("\n\n")
+    told = next((p for p in paragraphs if not p.startswith("\b")), "")
+    return told.partition(". ")[0].rstrip(".")
+
+
 def config_option(function: Wrapped) -> Wrapped:
     """Adds ``--config``; without it the usual places are searched."""
     return click.option(

@@ -12,7 +12,7 @@ import click
 
 from samlog import pipeline
 from samlog.bus.base import Bus, Message, Record, TopicPartition
-from samlog.cli.common import config_option, emit, json_option, number, summary, table
+from samlog.cli.common import Examples, config_option, emit, json_option, number, summary, table
 from samlog.cli.search_ import moment
 from samlog.config import Settings
 from samlog.errors import ConfigError, Exit
@@ -24,6 +24,7 @@ NAMES = ("unit", "stage", "reason", "source")
 
 
 @click.group(
+    cls=Examples,
     name="dlq",
     help="\b\nExample: samlog dlq ls\n\nList, show, replay and drop dead letters.",
 )
