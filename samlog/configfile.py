@@ -22,6 +22,7 @@ from samlog.errors import ConfigError
 
 Path_ = tuple[str | int, ...]
 MAX_BYTES = 1 << 20
+SOAK = ("SAMLOG_ROUNDS", "SAMLOG_SERVER_ROUNDS", "SAMLOG_SEED")
 SEARCH = "./samlog.yaml, $XDG_CONFIG_HOME/samlog/config.yaml, /etc/samlog/config.yaml"
 
 
@@ -154,7 +155,7 @@ def _overlay(base: dict[str, Any], top: Mapping[str, Any]) -> None:
 
 def _environment(model: type[Settings], environ: Mapping[str, str]) -> dict[str, Any]:
     """Returns the values given as SAMLOG_* by pydantic-settings' own reading of them."""
-    reserved = ("SAMLOG_CONFIG", "SAMLOG_TEST_", "SAMLOG_FUZZ")
+    reserved = ("SAMLOG_CONFIG", "SAMLOG_TEST_", "SAMLOG_FUZZ", *SOAK)
     given = {
         k: v for k, v in environ.items() if k.startswith("SAMLOG_") and not k.startswith(reserved)
     }

@@ -1,6 +1,7 @@
 """kill -9 of each stage at each part of the work: the end is that of an undisturbed run.
 
-``make test`` does a few rounds; SAMLOG_ROUNDS says how many (``make soak``: 20). Seeds are printed.
+On servers a broker restart and an Elasticsearch restart come on top. ``make test`` does a few
+rounds; SAMLOG_ROUNDS and SAMLOG_SERVER_ROUNDS say how many (``make soak``: 20, 10). Seeds are printed.
 """
 
 import os
@@ -14,17 +15,19 @@ import pytest
 
 from samlog import pipeline
 from samlog.clock import SystemClock
+from samlog.errors import SamlogError
 from samlog.event import DETECTIONS, EVENTS, raw_topic
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 COUNT = 4_000
+RULES = "rules/windows/process_creation"
 PARTS = (0.05, 0.25, 0.50, 0.75, 0.95)
 STAGES = ("collect", "normalize", "detect", "store", "alerts")
 INPUT = {"normalize": raw_topic("enheda"), "detect": EVENTS, "store": EVENTS, "alerts": DETECTIONS}
 
 
-def rounds() -> list[int]:
-    count = int(os.environ.get("SAMLOG_ROUNDS", "2"))
+def rounds(default: int, variable: str) -> list[int]:
+    count = int(os.environ.get(variable, default))
     first = int(os.environ.get("SAMLOG_SEED", "0")) or random.randrange(1_000_000)
     return [first + number for number in range(count)]
 
@@ -44,19 +47,21 @@ def done(deployment: Any, bus: Any, stage: str) -> int:
 
 def disturb(
     deployment: Any,
-    plan: list[tuple[str, int]],
-    kill: Callable[[Any, str], bool],
+    plan: list[tuple[str, int, Callable[[], bool]]],
 ) -> tuple[int, int]:
-    """Runs to the end and kills by plan (stage, after records); returns (killed, redelivered)."""
+    """Runs to the end and does by plan (stage, at how many records, what).
+
+    Returns how many of the plan were done and how many records were delivered again.
+    """
     process = deployment.start()
     bus = pipeline.open_bus(deployment.settings, SystemClock())
-    killed = 0
-    waiting = list(plan)
+    waiting, happened = list(plan), 0
     while process.poll() is None:
-        for stage, at in list(waiting):
-            if done(deployment, bus, stage) >= at and kill(deployment, stage):
-                waiting.remove((stage, at))
-                killed += 1
+        for entry in list(waiting):
+            stage, at, act = entry
+            if progress(deployment, bus, stage) >= at and act():
+                waiting.remove(entry)
+                happened += 1
         try:
             process.wait(0.01)
         except subprocess.TimeoutExpired:
@@ -65,34 +70,93 @@ def disturb(
     _, told = process.communicate()
     assert process.returncode == 0, told.decode("utf-8", "replace")[-3000:]
     redelivered = sum(int(s.get("redelivered", 0)) for s in deployment.status().values())
-    return killed, redelivered
+    return happened, redelivered
 
 
-@pytest.mark.parametrize("seed", rounds())
+def progress(deployment: Any, bus: Any, stage: str) -> int:
+    """Returns how far a stage is, 0 while the bus cannot tell."""
+    try:
+        return done(deployment, bus, stage)
+    except SamlogError:
+        return 0
+
+
+@pytest.fixture
+def expected(
+    windows_file: Callable[[int], Path],
+    sigma_rules: Path,
+    embedded: Callable[..., Any],
+    undisturbed: dict[str, Any],
+) -> Any:
+    """What an undisturbed embedded run of the same input gives; made once."""
+    if not undisturbed:
+        quiet = embedded("quiet", [windows_file(COUNT)], [sigma_rules / RULES])
+        quiet.run()
+        undisturbed["outcome"] = quiet.outcome()
+    return undisturbed["outcome"]
+
+
+def kills(dice: random.Random, expected: Any, deployment: Any, kill: Any) -> list[Any]:
+    """Returns a plan that kills every stage once, each at one of `PARTS` of its work."""
+    totals = dict.fromkeys(STAGES, COUNT) | {"alerts": len(expected.detections)}
+
+    def killing(stage: str) -> Callable[[], bool]:
+        return lambda: bool(kill(deployment, stage))
+
+    return [(s, max(1, int(dice.choice(PARTS) * totals[s])), killing(s)) for s in STAGES]
+
+
+@pytest.mark.parametrize("seed", rounds(2, "SAMLOG_ROUNDS"))
 def test_killed_stages_lose_nothing_and_double_nothing(
     seed: int,
     windows_file: Callable[[int], Path],
     sigma_rules: Path,
     embedded: Callable[..., Any],
-    undisturbed: dict[str, Any],
+    expected: Any,
     kill: Callable[[Any, str], bool],
 ) -> None:
     print(f"seed {seed} (again: SAMLOG_SEED={seed} SAMLOG_ROUNDS=1)")
-    dice = random.Random(seed)
-    files = [windows_file(COUNT)]
-    rules = [sigma_rules / "rules/windows/process_creation"]
-    if not undisturbed:
-        quiet = embedded("quiet", files, rules)
-        quiet.run()
-        undisturbed["outcome"] = quiet.outcome()
-    expected = undisturbed["outcome"]
-    totals = dict.fromkeys(STAGES, COUNT) | {"alerts": len(expected.detections)}
-    plan = [(stage, max(1, int(dice.choice(PARTS) * totals[stage]))) for stage in STAGES]
-    killed_one = embedded(f"killed-{seed}", files, rules)
-    killed_one.config["limits"] = {"batch": 200, "store_batch": 200}
+    killed = embedded(f"killed-{seed}", [windows_file(COUNT)], [sigma_rules / RULES])
+    killed.config["limits"] = {"batch": 200, "store_batch": 200}
 
-    killed, redelivered = disturb(killed_one, plan, kill)
+    happened, redelivered = disturb(killed, kills(random.Random(seed), expected, killed, kill))
 
-    assert expected.differences(killed_one.outcome()) == []
-    assert killed >= 3
+    assert expected.differences(killed.outcome()) == []
+    assert happened >= 3
     assert redelivered > 0
+
+
+@pytest.mark.kafka
+@pytest.mark.elasticsearch
+@pytest.mark.parametrize("seed", rounds(1, "SAMLOG_SERVER_ROUNDS"))
+def test_on_servers_killed_stages_and_restarted_servers_change_nothing(
+    seed: int,
+    windows_file: Callable[[int], Path],
+    sigma_rules: Path,
+    on_servers: Callable[..., Any],
+    servers: Any,
+    expected: Any,
+    kill: Callable[[Any, str], bool],
+) -> None:
+    print(f"seed {seed} (again: SAMLOG_SEED={seed} SAMLOG_SERVER_ROUNDS=1)")
+    dice = random.Random(seed)
+    killed = on_servers(f"killed-{seed}", [windows_file(COUNT)], [sigma_rules / RULES])
+    killed.config["limits"] = {"batch": 200, "store_batch": 200}
+    restarts = [
+        ("normalize", int(dice.choice(PARTS) * COUNT), restart(servers.kafka)),
+        ("store", int(dice.choice(PARTS) * COUNT), restart(servers.elasticsearch)),
+    ]
+
+    happened, redelivered = disturb(killed, [*kills(dice, expected, killed, kill), *restarts])
+
+    assert expected.differences(killed.outcome()) == []
+    assert happened >= 5
+    assert redelivered > 0
+
+
+def restart(server: Any) -> Callable[[], bool]:
+    def act() -> bool:
+        server.restart()
+        return True
+
+    return act
