@@ -29,6 +29,7 @@ test-fast: .venv/installed-dev ## seconds; no servers
 
 soak: .venv/installed-dev ## the long fault and fuzz runs (hours)
 	SAMLOG_FUZZ=1000000 $(PYTEST) --timeout 36000 -m "soak or fuzz" $(ARGS)
+	SAMLOG_TEST_EVENTS=50233 SAMLOG_TEST_RULES=. $(PYTEST) tests/e2e/test_whole_path.py tests/e2e/test_on_servers.py $(ARGS)
 	SAMLOG_ROUNDS=20 SAMLOG_SERVER_ROUNDS=10 $(PYTEST) tests/e2e/test_kill.py $(ARGS)
 
 check: .venv/installed-dev ## style, types, repeated blocks, generated references fresh

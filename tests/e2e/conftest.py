@@ -103,7 +103,7 @@ class Deployment:
             env=os.environ | self.environ,
         )
 
-    def run(self, *words: str, timeout_s: float = 280) -> str:
+    def run(self, *words: str, timeout_s: float = 900) -> str:
         """Runs to the end; returns what it narrated. Fails the test on another exit than 0."""
         process = self.start(*words)
         _, told = process.communicate(timeout=timeout_s)

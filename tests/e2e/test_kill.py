@@ -1,7 +1,7 @@
 """kill -9 of each stage at each part of the work: the end is that of an undisturbed run.
 
-On servers a broker restart and an Elasticsearch restart come on top. ``make test`` does a few
-rounds; SAMLOG_ROUNDS and SAMLOG_SERVER_ROUNDS say how many (``make soak``: 20, 10). Seeds are printed.
+On servers a broker restart and an Elasticsearch restart come on top. ``make test`` does few rounds;
+SAMLOG_ROUNDS and SAMLOG_SERVER_ROUNDS say how many (``make soak``: 20 and 10). Seeds are printed.
 """
 
 import os

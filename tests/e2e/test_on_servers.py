@@ -1,5 +1,10 @@
-"""The same on a real Kafka and a real Elasticsearch as embedded: ids, documents, detections."""
+"""The same on a real Kafka and a real Elasticsearch as embedded: ids, documents, detections.
 
+``make test`` takes the first 4,000 events and some rules; SAMLOG_TEST_EVENTS=50233 and
+SAMLOG_TEST_RULES=. take all (``make soak``).
+"""
+
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +21,8 @@ pytestmark = [
     pytest.mark.elasticsearch,
     pytest.mark.timeout(900),
 ]
-COUNT = 4_000
+COUNT = int(os.environ.get("SAMLOG_TEST_EVENTS", "4000"))
+RULES = os.environ.get("SAMLOG_TEST_RULES", "rules/windows/process_creation")
 
 
 def test_servers_and_embedded_give_the_same_and_a_second_reading_adds_nothing(
@@ -27,7 +33,7 @@ def test_servers_and_embedded_give_the_same_and_a_second_reading_adds_nothing(
     tmp_path: Path,
 ) -> None:
     files = [windows_file(COUNT)]
-    rules = [sigma_rules / "rules/windows/process_creation"]
+    rules = [sigma_rules / RULES]
     at_home, away = embedded("home", files, rules), on_servers("away", files, rules)
 
     at_home.run()
