@@ -300,7 +300,9 @@ def load_rules(settings: Settings) -> "Engine":
     """Loads and compiles the configured rules; what is refused is in its report."""
     from detect.engine import Engine
 
-    return Engine.load(rule_paths(settings), cache_dir=settings.state_path / "cache")
+    state = settings.state_path
+    # Looking (check, doctor) makes no state folder: it would belong to whoever looked.
+    return Engine.load(rule_paths(settings), cache_dir=state / "cache" if state.is_dir() else None)
 
 
 @contextmanager
