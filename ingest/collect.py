@@ -81,7 +81,10 @@ class Collector:
             for source, name in zip(self._sources, self._names, strict=True)
         ]
         self._deadline: float | None = None
+        self._on_turn: Callable[[], None] | None = None
         self.counts = Counts()
+        self.problem = ""
+        """Why the bus does not take events now; "" when it does."""
 
     def run(
         self,
@@ -93,12 +96,14 @@ class Collector:
         """Collects until ``stop`` is set and what was accepted is delivered, or the input ended.
 
         It ends by itself when every source is finished; with ``until_idle`` also when only those
-        are left that never are: they are drained. ``on_turn`` is called every round (liveness).
+        are left that never are: they are drained. ``on_turn`` is called every round, also while
+        the bus is waited for (liveness).
 
         Raises `Unavailable` when, after ``stop``, the bus did not take the rest within the drain
         time-out: files are read again from there, what came over the network is lost and counted.
         """
         draining = False
+        self._on_turn = on_turn
         while not all(source.finished for source in self._sources):
             if on_turn:
                 on_turn()
@@ -156,8 +161,10 @@ class Collector:
             try:
                 self._send(records)
                 self._acknowledge(batch, seqs)
+                self.problem = ""
                 break
             except Unavailable as error:
+                self.problem = str(error)
                 self.counts.retried += 1
                 self._count("errors_total", stage="collect", kind="unavailable")
                 log.warning("waiting_for_the_bus", error=str(error), events=len(records))
@@ -226,6 +233,8 @@ class Collector:
         """Waits with jitter; tells whether the time for draining is over."""
         left = seconds * (0.5 + self._jitter())
         while left > 0:
+            if self._on_turn:
+                self._on_turn()
             if stop.is_set() and self._deadline is None:
                 self._deadline = self._clock.monotonic_s() + self._drain_timeout_s
             if self._overdue():

@@ -27,6 +27,23 @@ from samlog.status import StatusFile
 from samlog.store.step import StoreStep
 from samlog.supervisor import DAMAGED
 
+SLICE_S = 0.1
+
+
+class StageClock(SystemClock):
+    """The machine's clock; who waits for a server is woken when the stage is to stop."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def sleep(self, seconds: float) -> None:
+        # Not Event.wait: the signal's handler sets the event, in this same thread.
+        end = time.monotonic() + (min(seconds, SLICE_S) if self._stop.is_set() else seconds)
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, SLICE_S))
+            if self._stop.is_set():
+                return
+
 
 class Control:
     """What the supervisor wants: end-of-file on its pipe, or TERM."""
@@ -82,7 +99,7 @@ def command(name: str, config: str | None, control_fd: int, until_idle: bool) ->
         if name == "collect":
             run_collect(settings, control, clock, metrics, status, slot, finite=until_idle)
         else:
-            run_loop(name, settings, control, clock, metrics, status, slot)
+            run_loop(name, settings, control, StageClock(control.stop), metrics, status, slot)
     except DamagedTopic as damage:
         summary(f"samlog: {damage}")
         return DAMAGED
@@ -110,6 +127,7 @@ def run_collect(
                 "sent": counts.events,
                 "bytes": counts.bytes,
                 "cut": counts.cut,
+                "problem": collector.problem,
                 "began": began,
                 "ended": clock.now().timestamp(),
                 "cpu_s": time.process_time(),
