@@ -10,7 +10,7 @@ from alerts.priority import CODES
 from alerts.sink import Sink, SinkConfig
 from samlog import log
 from samlog.clock import Clock
-from samlog.errors import BadEvent, Unavailable
+from samlog.errors import BadEvent, SamlogError, Unavailable
 from samlog.metrics import Metrics
 
 MAX_WAIT_S = 60.0
@@ -44,6 +44,10 @@ class Delivery:
         """Starts the thread."""
         self._thread.start()
 
+    def alive(self) -> bool:
+        """Tells whether the thread still runs; it ends by itself only through a bug."""
+        return self._thread.is_alive()
+
     def nudge(self) -> None:
         """Says that there may be something to send."""
         self._wake.set()
@@ -76,7 +80,10 @@ class Delivery:
                 return 1.0
             self._send(outbox, revisions)
         except Unavailable as problem:
-            return self._trouble(outbox, problem)
+            return self._trouble(outbox, problem, problem.retry_after_s)
+        except SamlogError as problem:
+            # A wrong password may be mended on the other side: alerts wait, doctor tells.
+            return self._trouble(outbox, problem, MAX_WAIT_S)
         self._failures = 0
         return 0.0
 
@@ -106,7 +113,7 @@ class Delivery:
                 self._metrics.count("alerts_sent_total", sink=self.label, outcome=outcome)
             outbox.sent(self.label, revision.number, refused=refused)
 
-    def _trouble(self, outbox: Outbox, problem: Unavailable) -> float:
+    def _trouble(self, outbox: Outbox, problem: SamlogError, wait_s: float) -> float:
         self._failures += 1
         self._metrics.count("alerts_sent_total", sink=self.label, outcome="retried")
         if self._failures in (1, 10) or self._failures % 100 == 0:
@@ -117,5 +124,5 @@ class Delivery:
             outbox.troubled(self.label, str(problem))
         except Unavailable:
             return MAX_WAIT_S
-        wait: float = problem.retry_after_s * 2 ** min(self._failures - 1, 5)
+        wait: float = wait_s * 2 ** min(self._failures - 1, 5)
         return min(MAX_WAIT_S, wait)

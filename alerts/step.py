@@ -23,7 +23,7 @@ from alerts.store import AlertStore, Sighting
 from samlog.bus.base import Message, Record, TopicPartition
 from samlog.clock import Clock
 from samlog.config import UnitDefaults
-from samlog.errors import BadEvent
+from samlog.errors import BadEvent, BusError
 from samlog.event import ALERTS
 from samlog.metrics import Metrics
 from samlog.step import Rejection
@@ -113,6 +113,9 @@ class AlertStep:
 
         What the tick before returned was flushed by now (else `reset` came), so it is noted.
         """
+        dead = [d.label for d in self._deliveries if not d.alive()]
+        if dead:
+            raise BusError(f"the thread of sink {dead[0]} ended by a bug; the stage starts again")
         if self._handed:
             self._outbox.sent(TOPIC, self._handed)
             self._handed = 0
