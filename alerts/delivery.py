@@ -36,6 +36,9 @@ class Delivery:
         self._clock = clock
         self._metrics = metrics
         self._wake = threading.Event()
+        self._nudges = 0
+        self._answered = threading.Condition()
+        self._answered_upto = 0
         self._stopping = False
         self._failures = 0
         self._thread = threading.Thread(target=self._run, name=f"sink-{self.label}", daemon=True)
@@ -48,9 +51,26 @@ class Delivery:
         """Tells whether the thread still runs; it ends by itself only through a bug."""
         return self._thread.is_alive()
 
-    def nudge(self) -> None:
-        """Says that there may be something to send."""
+    def nudge(self) -> int:
+        """Says that there may be something to send; returns a number for `wait`."""
+        with self._answered:
+            self._nudges += 1
+            number = self._nudges
         self._wake.set()
+        return number
+
+    def wait(self, number: int, timeout_s: float) -> bool:
+        """Blocks until everything from before nudge ``number`` was sent, or the sink has trouble.
+
+        Returns False when that took longer than ``timeout_s``.
+        """
+        with self._answered:
+            return self._answered.wait_for(lambda: self._answered_upto >= number, timeout_s)
+
+    def _answer(self, number: int) -> None:
+        with self._answered:
+            self._answered_upto = max(self._answered_upto, number)
+            self._answered.notify_all()
 
     def stop(self, timeout_s: float = 15.0) -> None:
         """Ends the thread after the batch under way; what is unsent is sent after the restart."""
@@ -64,8 +84,10 @@ class Delivery:
         outbox = Outbox(database)
         try:
             while not self._stopping:
+                asked = self._nudges
                 wait = self.turn(outbox)
                 if wait:
+                    self._answer(asked)
                     self._wake.wait(wait)
                     self._wake.clear()
         finally:

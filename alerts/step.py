@@ -29,7 +29,7 @@ from samlog.metrics import Metrics
 from samlog.step import Rejection
 
 TOPIC = f"topic {ALERTS}"
-MAX_IDLE_TURNS = 600
+SINK_TIMEOUT_S = 30.0
 
 
 class AlertStep:
@@ -146,14 +146,9 @@ class AlertStep:
         return ()
 
     def _wait_for_sinks(self) -> None:
-        for delivery in self._deliveries:
-            delivery.nudge()
-        for _ in range(MAX_IDLE_TURNS):
-            waiting = self._outbox.waiting()
-            behind = {d.label: waiting[d.label] for d in self._deliveries if waiting[d.label][0]}
-            if not behind or all(problem for _, problem in behind.values()):
-                return
-            self._clock.sleep(0.05)
+        asked = [(delivery, delivery.nudge()) for delivery in self._deliveries]
+        for delivery, number in asked:
+            delivery.wait(number, SINK_TIMEOUT_S)
 
     def held(self) -> Mapping[TopicPartition, int]:
         return {}
