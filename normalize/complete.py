@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from normalize.times import iso_utc, parse_iso, plausible
-from samlog.ecs_types import INVALID
+from normalize.bounded import Bounded
+from normalize.times import canonical, iso_utc, parse_iso, plausible
+from samlog.ecs_types import INVALID, Checks, checks_for
 from samlog.event import Event
 
 RECEIPT_FIELDS = frozenset(
@@ -43,7 +44,65 @@ _RELATED = {
     + tuple(f"{owner}.pe.imphash" for owner in ("process", "file", "dll")),
 }
 _FIELD_TO_RELATED = {field: name for name, fields in _RELATED.items() for field in fields}
-_RELATING = frozenset(_FIELD_TO_RELATED)
+_MAX_SHAPES = 2_048
+_MAX_NAMES = 256
+_MAX_CHARS = 8_192
+
+ShapeKey = tuple[tuple[str, ...], tuple[type, ...]]
+"""The names of an event's fields in their order, and the types of their values."""
+Related = tuple[tuple[str, tuple[str, ...]], ...]
+"""``related.*`` and the fields whose values belong there."""
+
+
+class Shape(NamedTuple):
+    """What is to be done with every event of one shape.
+
+    ``reserved`` are the names to remove, ``checks`` the types to look at, ``related`` the fields
+    that complete each ``related.*``.
+    """
+
+    reserved: tuple[str, ...]
+    checks: Checks
+    related: Related
+
+
+def shape_of(event: Event) -> Shape:
+    """Returns the shape of ``event``, kept from earlier events that had the same.
+
+    5 us for 90 fields, and the work by shape takes 6 us; three searches for the fields in every
+    event took 30 us.
+    """
+    return _SHAPES[tuple(event), tuple(map(type, event.values()))]
+
+
+def _shape(key: ShapeKey) -> Shape:
+    names, types = key
+    reserved = tuple(
+        name
+        for name in names
+        if name.startswith(("samlog.", "data_stream.")) and name != "samlog.json"
+    )
+    if "event.id" in names:
+        reserved += ("event.id",)
+    # set_time writes it, and writes it right
+    looked_at = [(n, t) for n, t in zip(names, types, strict=True) if n != "@timestamp"]
+    checks = checks_for([n for n, _ in looked_at], [t for _, t in looked_at])
+    return Shape(reserved, checks, _related(names))
+
+
+def _related(names: tuple[str, ...]) -> Related:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        if name in _FIELD_TO_RELATED:
+            found.setdefault(_FIELD_TO_RELATED[name], []).append(name)
+    return tuple((name, tuple(found[name])) for name in _RELATED if name in found)
+
+
+def _fits(key: ShapeKey) -> bool:
+    return len(key[0]) <= _MAX_NAMES and sum(map(len, key[0])) <= _MAX_CHARS
+
+
+_SHAPES: Bounded[ShapeKey, Shape] = Bounded(_shape, _MAX_SHAPES, _fits)
 
 
 def without_receipt(event: Mapping[str, Any]) -> Event:
@@ -54,19 +113,18 @@ def without_receipt(event: Mapping[str, Any]) -> Event:
     return kept
 
 
-def strip_reserved(event: Event) -> None:
+def strip_reserved(event: Event) -> Shape:
     """Removes what only samlog may say: ``samlog.*``, ``data_stream.*``, ``event.id``.
 
     Parsers are trusted with ``samlog.origin`` and ``samlog.json``; what they copy out of a log
-    under vendor prefixes cannot reach these names.
+    under vendor prefixes cannot reach these names. Returns the shape of what is left.
     """
-    event.pop("event.id", None)
-    # One search over all names, 0.5 us, instead of str.startswith on each of them, 4 us.
-    names = "\n" + "\n".join(event)
-    if "\nsamlog." in names or "\ndata_stream." in names:
-        for name in [n for n in event if n.startswith(("samlog.", "data_stream."))]:
-            if name != "samlog.json":
-                del event[name]
+    shape = shape_of(event)
+    if not shape.reserved:
+        return shape
+    for name in shape.reserved:
+        del event[name]
+    return shape_of(event)
 
 
 def set_time(
@@ -78,6 +136,10 @@ def set_time(
     receipt, no time at all) is tagged ``time_invalid`` and kept in ``samlog.invalid.@timestamp``.
     """
     value = event.get("@timestamp", known)
+    # Most parsers write what is wanted already: 0.6 us instead of 2.4.
+    if type(value) is str and (moment := canonical(value)) and plausible(moment, received):
+        event["@timestamp"] = value
+        return
     moment = value if isinstance(value, datetime) else None
     if isinstance(value, str):
         moment = parse_iso(value)
@@ -94,16 +156,26 @@ def set_time(
     event[INVALID + "@timestamp"] = value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def set_related(event: Event) -> None:
-    """Completes ``related.*`` with every address, user, host and hash that has a field."""
-    found: dict[str, list[str]] = {}
-    for field in _RELATING.intersection(event):
-        value = event[field]
-        if type(value) is list:
-            found.setdefault(_FIELD_TO_RELATED[field], []).extend(map(str, value))
-        elif value:
-            found.setdefault(_FIELD_TO_RELATED[field], []).append(str(value))
-    for name, values in found.items():
+def set_related(event: Event, related: Related) -> None:
+    """Completes ``related.*`` with every address, user, host and hash that has a field.
+
+    ``related`` is that of the event's `Shape`.
+    """
+    for name, fields in related:
+        values: list[str] = []
+        listed = False
+        for field in fields:
+            value = event[field]
+            if type(value) is str:
+                if value:
+                    values.append(value)
+            elif type(value) is list:
+                listed = True
+                values.extend(map(str, value))
+            elif value:
+                values.append(str(value))
+        if not values and not listed:
+            continue
         before = event.get(name)
         if before:
             values += before if type(before) is list else [before]

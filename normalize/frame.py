@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from normalize.complete import set_related, set_time, strip_reserved
+from normalize.complete import set_related, set_time, shape_of, strip_reserved
 from normalize.context import Context, position_origin, read_context
 from normalize.decode import Decoded, decode
 from normalize.envelope import Envelope, unwrap
@@ -20,7 +20,7 @@ from normalize.records import Part, cut, split
 from normalize.registry import Registry
 from normalize.times import plausible, zone
 from samlog.clock import iso_ms
-from samlog.ecs_types import coerce
+from samlog.ecs_types import coerce_checked
 from samlog.errors import BadEvent
 from samlog.event import ECS_VERSION, Event, RawEvent, event_id, sha256_hex
 
@@ -99,13 +99,15 @@ class Normalizer:
             digest = sha256_hex(original.encode())
         own = event.pop("samlog.origin", "") or (envelope.origin if envelope else "")
         origin = context.origin or own or context.fallback
-        strip_reserved(event)
+        shape = strip_reserved(event)
         set_time(event, raw.timestamp, raw.received_at, raw.tags)
-        if coerce(event):
+        changed = coerce_checked(event, shape.checks)
+        if changed:
             raw.tags.append("field_invalid")
-        if context.host:
-            event.setdefault("host.name", context.host)
-        set_related(event)
+        if context.host and "host.name" not in event:
+            event["host.name"] = context.host
+            changed.append("host.name")
+        set_related(event, shape_of(event).related if changed else shape.related)
         event.update(base)
         event.update(context.fields)
         event["event.id"] = event_id(base["samlog.unit"], origin, number, digest)
@@ -201,7 +203,7 @@ class Normalizer:
             raw.tags += ("unparsed_body", bad.reason)
             parser = self._registry.generic(raw)
             parsed = parser.parse(raw)
-        return {**raw.fields, **parsed}, parser
+        return ({**raw.fields, **parsed} if raw.fields else parsed), parser
 
 
 def _base(unit: str, defaults: Mapping[str, Any]) -> Event:

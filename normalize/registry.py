@@ -1,7 +1,9 @@
 """Finds parsers by scanning ``normalize/parsers/`` and entry points, and chooses one per event.
 
 A parser module may also set ``ORDER`` (default 50): among parsers that recognise content, lower is
-asked first. ``generic`` parsers (text, json, syslog) are never asked: they take what is left.
+asked first; and ``CONTENT``, "json" or "text", where it recognises only one of them, so that it is
+not asked about the other. ``generic`` parsers (text, json, syslog) are never asked: they take what
+is left.
 """
 
 import pkgutil
@@ -51,7 +53,9 @@ class Registry:
                 raise ConfigError(f"two parsers are called {parser.NAME!r}; rename one of them")
             self.parsers[parser.NAME] = parser
         ordered = sorted(self.parsers.values(), key=lambda p: (getattr(p, "ORDER", 50), p.NAME))
-        self._asked = tuple(p for p in ordered if p.NAME not in GENERIC)
+        asked = [p for p in ordered if p.NAME not in GENERIC]
+        self._asked_json = tuple(p for p in asked if getattr(p, "CONTENT", "json") == "json")
+        self._asked_text = tuple(p for p in asked if getattr(p, "CONTENT", "text") == "text")
         self._by_hint: dict[str, list[Parser]] = defaultdict(list)
         self._by_program: dict[str, list[Parser]] = defaultdict(list)
         for parser in ordered:
@@ -81,7 +85,7 @@ class Registry:
             for parser in candidates:
                 if parser.matches(raw):
                     return parser
-        for parser in self._asked:
+        for parser in self._asked_text if raw.json is None else self._asked_json:
             if parser.matches(raw):
                 return parser
         return self.generic(raw)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import orjson
 
@@ -44,7 +45,7 @@ class NormalizeStep:
             unit=unit,
             key=message.key,
             position=_first_position(message),
-            appended_at=datetime.fromtimestamp(message.appended_ms / 1000, UTC),
+            appended_at=_moment(message.appended_ms),
         )
         self.events[unit] += len(events)
         for event in events:
@@ -77,7 +78,15 @@ class NormalizeStep:
         """Has nothing to release."""
 
 
+# A batch is appended within a few milliseconds: 0.1 us instead of 0.6.
+@lru_cache(maxsize=64)
+def _moment(appended_ms: int) -> datetime:
+    return datetime.fromtimestamp(appended_ms / 1000, UTC)
+
+
 def _first_position(message: Message) -> tuple[str, int, int]:
+    if H_POSITION not in message.headers:
+        return message.topic, message.partition, message.offset
     partition, _, offset = message.headers.get(H_POSITION, b"").partition(b"/")
     if partition.isdigit() and offset.isdigit() and len(partition) + len(offset) < 30:
         return message.topic, int(partition), int(offset)

@@ -70,6 +70,18 @@ def parse_iso(text: str, tz: tzinfo = UTC) -> datetime | None:
     return _utc(moment)
 
 
+def canonical(text: str) -> datetime | None:
+    """Returns the time of what `iso_utc` writes, ``2026-01-10T13:37:01.000Z``, None of all else."""
+    if len(text) != 24 or text[23] != "Z" or text[19] != "." or text[10] != "T":
+        return None
+    if text[4] != "-" or text[7] != "-":
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
 def parse_epoch(value: float, *, unit_s: float = 1.0) -> datetime | None:
     """Returns the moment ``value * unit_s`` seconds after 1970, None when out of range."""
     try:
@@ -172,6 +184,8 @@ def clf_time(text: str) -> datetime | None:
 
 def _utc(moment: datetime) -> datetime | None:
     """Returns ``moment`` in UTC; None for the edges of the calendar, where that overflows."""
+    if moment.tzinfo is UTC:
+        return moment
     try:
         return moment.astimezone(UTC)
     except (OverflowError, ValueError):

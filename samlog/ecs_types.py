@@ -3,12 +3,12 @@
 What cannot be brought to its type is not lost: it moves to ``samlog.invalid.<field>`` as a string.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from math import isfinite
 from socket import AF_INET, AF_INET6, inet_pton
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -34,6 +34,7 @@ _BOOLEANS = {
     "0": False,
 }
 _SCALARS = frozenset((str, int, float, bool))
+_NONE = type(None)
 
 Coercion = Callable[[Any], Any]
 """Returns a scalar in its field's type, or raises ValueError."""
@@ -221,6 +222,41 @@ _WORDS = frozenset(name for name, convert in _LIST_FIELDS.items() if convert is 
 _LOOKED_AT = frozenset(_SCALAR_FIELDS) | frozenset(_LIST_FIELDS) | OBJECTS
 
 
+class Checks(NamedTuple):
+    """What has to be looked at in events of one shape: the same names with values of one type.
+
+    ``converts`` are single values with a type of their own, ``longs`` integers where integers
+    belong, ``words`` lists in fields that hold lists of words, ``others`` all that is rarer.
+    """
+
+    longs: tuple[str, ...]
+    converts: tuple[tuple[str, Coercion], ...]
+    words: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+def checks_for(names: Iterable[str], types: Iterable[type]) -> Checks:
+    """Returns what `coerce_checked` does with an event whose ``names`` hold these ``types``."""
+    longs: list[str] = []
+    converts: list[tuple[str, Coercion]] = []
+    words: list[str] = []
+    others: list[str] = []
+    for name, kind in zip(names, types, strict=True):
+        convert = _SCALAR_FIELDS.get(name)
+        if kind is _NONE or name not in FIELDS and name not in _LOOKED_AT:
+            continue
+        if kind is list:
+            (words if name in _WORDS else others).append(name)
+        elif convert is to_long and kind is int:
+            longs.append(name)
+        elif convert is not None:
+            if convert is not to_boolean or kind is not bool:
+                converts.append((name, convert))
+        elif name in _LOOKED_AT or kind is dict:
+            others.append(name)
+    return Checks(tuple(longs), tuple(converts), tuple(words), tuple(others))
+
+
 def coerce(event: Event) -> list[str]:
     """Brings the flat ``event`` to the types of ECS, in place.
 
@@ -231,33 +267,42 @@ def coerce(event: Event) -> list[str]:
     Returns the names of the fields of which something was moved to ``samlog.invalid.<name>``. Never
     raises on what JSON can hold. Idempotent.
     """
+    return coerce_checked(event, checks_for(event, map(type, event.values())))
+
+
+def coerce_checked(event: Event, checks: Checks) -> list[str]:
+    """Does the work of `coerce` with the `Checks` of the event's shape, made before and kept.
+
+    4 us an event instead of 16 with a search for the fields in every event.
+    """
     moved: list[str] = []
-    seen_lists = 0
-    # A set operation finds the few fields to look at: a loop over 60
-    # names takes 3 µs more.
-    for name in _LOOKED_AT.intersection(event):
+    for name in checks.longs:
+        if not LONG_MIN <= event[name] <= LONG_MAX:
+            _move(event, name, event[name], moved)
+    for name, convert in checks.converts:
         value = event[name]
-        if value is None:
-            continue
-        convert = _SCALAR_FIELDS.get(name)
-        if type(value) is list:
-            seen_lists += 1
-            if name not in _WORDS or not _SCALARS.issuperset(map(type, value)):
-                _coerce_list(event, name, value, moved)
-        elif convert is not None:
-            try:
-                event[name] = convert(value)
-            except ValueError:
-                _move(event, name, value, moved)
-        elif name in OBJECTS:
-            _coerce_object(event, name, value, moved)
-        else:
-            _coerce_list(event, name, [value], moved)
-    types = list(map(type, event.values()))
-    if types.count(list) > seen_lists or types.count(dict):
-        _coerce_words(event, moved)
+        try:
+            event[name] = convert(value)
+        except ValueError:
+            _move(event, name, value, moved)
+    for name in checks.words:
+        if not _SCALARS.issuperset(map(type, event[name])):
+            _coerce_list(event, name, event[name], moved)
+    for name in checks.others:
+        _coerce_other(event, name, event[name], moved)
     moved.sort()
     return moved
+
+
+def _coerce_other(event: Event, name: str, value: Any, moved: list[str]) -> None:
+    if name not in _LOOKED_AT:
+        _coerce_word(event, name, value, moved)
+    elif type(value) is list:
+        _coerce_list(event, name, value, moved)
+    elif name in OBJECTS:
+        _coerce_object(event, name, value, moved)
+    else:
+        _coerce_list(event, name, [value], moved)
 
 
 def _coerce_list(event: Event, name: str, values: list[Any], moved: list[str]) -> None:
@@ -342,19 +387,16 @@ def _coerce_leaves(
                 del part[key]
 
 
-def _coerce_words(event: Event, moved: list[str]) -> None:
-    """Moves objects out of fields that hold words; they are rare, hence a second pass."""
-    for name, value in list(event.items()):
-        if name not in FIELDS or name in _LOOKED_AT:
-            continue
-        if type(value) is dict:
-            _move(event, name, value, moved)
-        elif type(value) is list and not _SCALARS.issuperset(map(type, value)):
-            parts = _flat(value)
-            event[name] = [part for part in parts if type(part) is not dict]
-            for part in parts:
-                if type(part) is dict:
-                    _keep(event, name, part, moved)
+def _coerce_word(event: Event, name: str, value: Any, moved: list[str]) -> None:
+    """Moves objects out of a field that holds words."""
+    if type(value) is dict:
+        _move(event, name, value, moved)
+    elif not _SCALARS.issuperset(map(type, value)):
+        parts = _flat(value)
+        event[name] = [part for part in parts if type(part) is not dict]
+        for part in parts:
+            if type(part) is dict:
+                _keep(event, name, part, moved)
 
 
 def _move(event: Event, name: str, value: Any, moved: list[str]) -> None:

@@ -19,6 +19,7 @@ HINTS = frozenset({"apache", "apache.access", "tomcat_access"})
 PROGRAMS = frozenset({"apache", "apache2", "httpd"})
 LOGSOURCES = ({"category": "webserver"}, {"product": "apache", "service": "apache"})
 LOG_CLASSES = WEB_CLASSES
+CONTENT = "text"
 ORDER = 60
 
 _SSL = re.compile(

@@ -19,6 +19,7 @@ HINTS = frozenset({"apache", "apache.error"})
 PROGRAMS = frozenset({"apache", "apache2", "httpd"})
 LOGSOURCES = ({"product": "apache", "service": "apache"},)
 LOG_CLASSES = WEB_CLASSES
+CONTENT = "text"
 
 _LINE = re.compile(
     r"\[[A-Z][a-z]{2} ([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))? (\d{4})\]"

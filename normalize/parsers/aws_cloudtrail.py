@@ -24,6 +24,7 @@ HINTS = frozenset({"cloudtrail", "aws.cloudtrail"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = ({"product": "aws", "service": "cloudtrail"},)
 LOG_CLASSES = ("LC-23",)
+CONTENT = "json"
 ORDER = 40
 
 MAX_LEAVES = 128

@@ -14,6 +14,7 @@ HINTS = frozenset({"azure.vmconnection"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = ({"product": "azure"}, {"category": "firewall"})
 LOG_CLASSES = ("LC-23",)
+CONTENT = "json"
 
 _MAX_FIELDS = 128
 

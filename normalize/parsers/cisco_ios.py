@@ -25,6 +25,7 @@ LOGSOURCES = (
     {"product": "cisco", "service": "ldp"},
 )
 LOG_CLASSES = ("LC-08",)
+CONTENT = "text"
 
 _HEAD = 400
 _LINE = re.compile(

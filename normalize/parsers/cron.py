@@ -18,6 +18,7 @@ LOGSOURCES = (
     {"product": "linux", "service": "syslog"},
 )
 LOG_CLASSES = ("LC-05",)
+CONTENT = "text"
 
 _JOB = re.compile(r"\(([^()\s]{1,256})\) ([A-Z][A-Z ]{1,30}[A-Z]) \((.*)\)\Z", re.DOTALL)
 

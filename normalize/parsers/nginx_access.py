@@ -19,6 +19,7 @@ HINTS = frozenset({"nginx", "nginx.access"})
 PROGRAMS = frozenset({"nginx"})
 LOGSOURCES = ({"category": "webserver"}, {"product": "nginx"})
 LOG_CLASSES = WEB_CLASSES
+CONTENT = "text"
 ORDER = 70
 
 

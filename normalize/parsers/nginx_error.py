@@ -17,6 +17,7 @@ HINTS = frozenset({"nginx", "nginx.error"})
 PROGRAMS = frozenset({"nginx"})
 LOGSOURCES = ({"product": "nginx"},)
 LOG_CLASSES = WEB_CLASSES
+CONTENT = "text"
 
 _LINE = re.compile(
     r"(\d{4})/(\d\d)/(\d\d) (\d\d:\d\d:\d\d) \[(\w{3,10})\]"

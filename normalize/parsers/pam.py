@@ -20,6 +20,7 @@ PROGRAMS = frozenset(
 )
 LOGSOURCES = LINUX
 LOG_CLASSES = ("LC-05", "LC-02")
+CONTENT = "text"
 ORDER = 90
 
 _NEW_GROUP = re.compile(r"new group: name=([^,]{1,256}), GID=(\d{1,10})")

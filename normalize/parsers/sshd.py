@@ -20,6 +20,7 @@ HINTS = frozenset({"linux_auth", "system.auth"})
 PROGRAMS = frozenset({"sshd", "sshd-session", "sshd-auth", "ssh"})
 LOGSOURCES = ({"product": "linux", "service": "sshd"}, *LINUX)
 LOG_CLASSES = ("LC-05",)
+CONTENT = "text"
 
 _LOGIN = re.compile(
     r"(Accepted|Failed|Postponed|Partial) (\S{1,64}) for (?:(?:invalid|illegal) user )?(.*)"

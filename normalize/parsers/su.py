@@ -15,6 +15,7 @@ HINTS = frozenset({"linux_auth", "system.auth"})
 PROGRAMS = frozenset({"su", "su-l", "runuser"})
 LOGSOURCES = LINUX
 LOG_CLASSES = ("LC-03", "LC-05")
+CONTENT = "text"
 
 _NAMED = re.compile(r"(Successful|FAILED|failed) su for (\S{1,256}) by (\S{1,256})")
 _TO = re.compile(r"(FAILED SU |BAD SU )?\(to (\S{1,256})\) (\S{1,256}) on (\S{1,64})")

@@ -16,6 +16,7 @@ HINTS = frozenset({"linux_auth", "system.auth"})
 PROGRAMS = frozenset({"sudo", "sudoedit"})
 LOGSOURCES = ({"product": "linux", "service": "sudo"}, *LINUX)
 LOG_CLASSES = ("LC-03", "LC-05")
+CONTENT = "text"
 
 _LINE = re.compile(r"\s{0,64}(\S{1,256}) : ((?:[^;]{1,300} ; ){0,3}?)(?=[A-Z]{3,10}=)")
 _PART = re.compile(r"([A-Z]{3,10})=(.*?)(?: ; (?=[A-Z]{3,10}=)|\Z)", re.DOTALL)

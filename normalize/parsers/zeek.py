@@ -30,6 +30,7 @@ LOGSOURCES = (
     {"category": "firewall"},
 )
 LOG_CLASSES = ("LC-09",)
+CONTENT = "json"
 ORDER = 40
 
 _GUESSES = (
