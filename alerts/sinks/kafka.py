@@ -21,9 +21,13 @@ from samlog.event import ALERTS
 class Config(SinkConfig):
     type: Literal["kafka"] = "kafka"
     brokers: list[str] = Field(min_length=1)
+    """``host:port`` of one or more brokers of the receiver's cluster."""
     topic: str = Field(default=ALERTS, pattern=r"^[a-zA-Z0-9._-]{1,249}$")
+    """Topic that the alerts go to; made by the receiver."""
     tls: Tls | None = None
+    """Encrypts; as ``bus.tls``."""
     sasl: Sasl | None = None
+    """Logs in; as ``bus.sasl``."""
 
 
 class KafkaSink:
