@@ -13,7 +13,7 @@ from detect.explain import Explainer
 from detect.lint import lint as findings_of
 from detect.trial import Trial, trials
 from samlog import pipeline
-from samlog.cli.common import config_option, emit, json_option, number, summary
+from samlog.cli.common import Examples, config_option, emit, json_option, number, summary
 from samlog.cli.detect_ import Read, read_ecs, reader_of_logs
 from samlog.cli.files import read_files
 from samlog.cli.rules_tree import row, show
@@ -23,6 +23,7 @@ from samlog.log import harmless
 
 
 @click.group(
+    cls=Examples,
     name="rules",
     help="\b\nExample: samlog rules lint sigma/rules\n\nLint, test and explain Sigma rules.",
 )
