@@ -39,7 +39,7 @@ def decode(data: bytes, encoding: str = "") -> Decoded:
     `BadEvent` with reason ``empty`` (nothing but white space) or ``binary`` (no text: more than
     a third control characters, or a tenth in bytes that are not UTF-8).
     """
-    if not data.strip():
+    if not data or data.isspace():
         raise BadEvent("empty", f"{len(data)} bytes of white space")
     for bom, name in _BOMS:
         if data.startswith(bom):

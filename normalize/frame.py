@@ -7,6 +7,7 @@ headers, its position and the settings; never of what was normalised before.
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from normalize.complete import set_related, set_time, shape_of, strip_reserved
@@ -140,9 +141,8 @@ class Normalizer:
             body=text,
             source=context.source,
             encoding=decoded.encoding,
+            tags=[*decoded.tags, *part.tags],
         )
-        raw.tags += decoded.tags
-        raw.tags += part.tags
         if context.truncated:
             raw.tags.append("truncated")
         envelope = None
@@ -221,16 +221,23 @@ def _base(unit: str, defaults: Mapping[str, Any]) -> Event:
     return base
 
 
+@lru_cache(maxsize=256)
+def _facts(name: str, version: int, classes: tuple[str, ...]) -> tuple[str, str, str]:
+    """Returns the dataset of events without one, ``samlog.parser``, the only log class or ""."""
+    return f"samlog.{name}", f"{name}/{version}", classes[0] if len(classes) == 1 else ""
+
+
 def _describe(event: Event, parser: Parser, received: str) -> None:
-    dataset = event.setdefault("event.dataset", f"samlog.{parser.NAME}")
+    unnamed, event_parser, log_class = _facts(parser.NAME, parser.VERSION, parser.LOG_CLASSES)
+    dataset = event.setdefault("event.dataset", unnamed)
     event["data_stream.dataset"] = dataset
     event["event.module"] = dataset.partition(".")[0]
     event.setdefault("event.kind", "event")
-    event["samlog.parser"] = f"{parser.NAME}/{parser.VERSION}"
+    event["samlog.parser"] = event_parser
     event["samlog.received"] = received
     event.setdefault("event.created", received)
-    if len(parser.LOG_CLASSES) == 1:
-        event.setdefault("samlog.log_class", parser.LOG_CLASSES[0])
+    if log_class:
+        event.setdefault("samlog.log_class", log_class)
 
 
 def _from_envelope(event: Event, envelope: Envelope) -> None:

