@@ -22,9 +22,8 @@ from samlog.store.base import Bucket, Document, Outcome, Page, Query, StoreHealt
 from samlog.store.embedded_day import DayReader
 from samlog.store.embedded_folder import Folder, disk_errors, first_line, panics
 from samlog.store.embedded_schema import Stored, unit_of
-from samlog.store.embedded_terms import Indexed, Refused, index_event
+from samlog.store.embedded_terms import Indexed, KnownTerms, Refused, index_event
 from samlog.store.embedded_writer import DayWriter
-from samlog.store.fields import tag_truncated
 
 RECENT_IDS = 100_000
 """Documents of today that a repeat is recognised by without a look-up."""
@@ -46,7 +45,7 @@ Prepared = tuple[Stored, Indexed]
 
 
 class EmbeddedStore:
-    """Keeps events in folders ``<path>/events.v1/<day>``.
+    """Keeps events in folders ``<path>/events.v2/<day>``.
 
     Args:
         path: Folder of the store; made when something is written.
@@ -60,6 +59,7 @@ class EmbeddedStore:
         self._clock = clock
         self._writer: tuple[date, DayWriter] | None = None
         self._recent: dict[Key, None] = {}
+        self._known = KnownTerms()
         if writer:
             self._folder.lock()
 
@@ -91,7 +91,7 @@ class EmbeddedStore:
                 results.append(_EXISTS)
                 continue
             try:
-                fresh[key] = _prepared(document)
+                fresh[key] = self._prepared(document)
                 results.append(_CREATED)
             except Refused as refusal:
                 results.append(WriteResult(Outcome.REFUSED, str(refusal)))
@@ -113,7 +113,7 @@ class EmbeddedStore:
         results: list[WriteResult] = []
         for document in documents:
             try:
-                prepared[unit_of(document.stream), document.id] = _prepared(document)
+                prepared[unit_of(document.stream), document.id] = self._prepared(document)
                 results.append(_CREATED)
             except Refused as refusal:
                 results.append(WriteResult(Outcome.REFUSED, str(refusal)))
@@ -260,6 +260,20 @@ class EmbeddedStore:
             found.append((document, _day_before(happened[:10])))
         return found
 
+    def _prepared(self, document: Document) -> Prepared:
+        """Returns a document as it is stored and indexed; raises `Refused` for one of neither."""
+        size = len(document.id.encode("utf-8", "surrogatepass"))
+        if not 1 <= size <= MAX_ID_BYTES:
+            raise Refused(f"an id has 1 to {MAX_ID_BYTES} bytes, this one {size}")
+        try:
+            source = orjson.dumps(document.source)
+            indexed = index_event(document.source, self._known)
+            if indexed.truncated:
+                source = orjson.dumps(document.source)
+        except TypeError as error:
+            raise Refused(f"the event is no JSON: {error}") from error
+        return Stored(document.stream, document.id, source), indexed
+
     def _remember(self, keys: dict[Key, Prepared]) -> None:
         self._recent.update(dict.fromkeys(keys))
         while len(self._recent) > RECENT_IDS:
@@ -306,21 +320,6 @@ class EmbeddedStore:
                 f"cannot write to the store in {self._folder.path}: {first_line(error)}; "
                 "see that the disk has room and the folder can be written"
             ) from error
-
-
-def _prepared(document: Document) -> Prepared:
-    """Returns a document as it is stored and indexed; raises `Refused` for one that is neither."""
-    size = len(document.id.encode("utf-8", "surrogatepass"))
-    if not 1 <= size <= MAX_ID_BYTES:
-        raise Refused(f"an id has 1 to {MAX_ID_BYTES} bytes, this one {size}")
-    try:
-        indexed = index_event(document.source)
-        if indexed.truncated and tag_truncated(document.source):
-            indexed = index_event(document.source)
-        source = orjson.dumps(document.source)
-    except TypeError as error:
-        raise Refused(f"the event is no JSON: {error}") from error
-    return Stored(document.stream, document.id, source), indexed
 
 
 def _timeless(document: Document) -> bool:

@@ -13,10 +13,10 @@ import tantivy
 from samlog.store.embedded_query import Translator, all_of, any_of
 from samlog.store.embedded_schema import (
     BLOCK_SIZE,
-    WORDS,
     Stored,
     rank,
     read_block,
+    register,
     word_analyzer,
 )
 
@@ -53,7 +53,7 @@ class DayReader:
         self.path = path
         self._index = tantivy.Index.open(str(path))
         self._analyzer = word_analyzer()
-        self._index.register_tokenizer(WORDS, self._analyzer)
+        register(self._index)
         self._schema = self._index.schema
         self._state: tuple[int, int] | None = None
         self.refresh()

@@ -1,6 +1,6 @@
 """A parsed query as Tantivy takes it.
 
-Conditions on values are conditions on terms ``path=value NUL original`` (`embedded_terms`):
+Conditions on values are conditions on terms ``path=value NUL capitals`` (`embedded_terms`):
 wildcards and regular expressions run over the part of the dictionary that begins with the path.
 """
 
@@ -12,8 +12,9 @@ import re2
 import tantivy
 
 from samlog.errors import ConfigError
+from samlog.store.embedded_letters import END, plain, spelt, spelt_set
 from samlog.store.embedded_schema import TEXT_FIELDS
-from samlog.store.embedded_terms import END, comparable, double_key, ip_key, long_key, prefix
+from samlog.store.embedded_terms import double_key, ip_key, long_key, prefix
 from samlog.store.embedded_words import joiners_within, within_word, words_text
 from samlog.store.fields import Kind, kind
 from samlog.store.query_tree import (
@@ -103,7 +104,7 @@ class Translator:
         if isinstance(value, bool):
             return self._term(f"{path}{'true' if value else 'false'}{END}")
         # The ways in which the value was written are a term each.
-        return self._terms(self._beginning(f"{path}{comparable(str(value))}{END}"))
+        return self._terms(self._beginning(f"{path}{spelt(str(value))}{END}"))
 
     def _between(self, node: Between) -> tantivy.Query:
         its = kind(node.field)
@@ -131,11 +132,11 @@ class Translator:
 
     def _keyword_range(self, node: Between) -> tantivy.Query:
         path = prefix(node.field)
-        low = None if node.low is None else comparable(str(node.low))
-        high = None if node.high is None else comparable(str(node.high))
+        low = None if node.low is None else plain(spelt(str(node.low)))
+        high = None if node.high is None else plain(spelt(str(node.high)))
 
         def within(term: str) -> bool:
-            value = term[len(path) :].partition(END)[0]
+            value = plain(term[len(path) :].partition(END)[0])
             above = low is None or value > low or (node.with_low and value == low)
             return above and (high is None or value < high or (node.with_high and value == high))
 
@@ -268,17 +269,20 @@ def _form(part: str | Gap, is_text: bool) -> str:
     if part is Gap.ONE:
         return _ANY
     assert isinstance(part, str)  # a gap is one of the two
-    return _quoted(within_word(part) if is_text else comparable(part))
+    return _quoted(within_word(part) if is_text else spelt(part))
 
 
 def _token(token: RegexToken, is_text: bool) -> str:
     if isinstance(token, Literal):
         return _form(token.char, is_text)
     if isinstance(token, CharSet):
-        ranges = [f"{_quoted(low)}-{_quoted(high)}" for low, high in token.ranges]
         if is_text:
+            ranges = [f"{_quoted(low)}-{_quoted(high)}" for low, high in token.ranges]
             joiners = (joiners_within(low, high) for low, high in token.ranges)
             ranges += [_quoted(joiner) for several in joiners for joiner in several]
+        else:
+            several = (spelt_set(low, high) for low, high in token.ranges)
+            ranges = [f"{_quoted(low)}-{_quoted(high)}" for pairs in several for low, high in pairs]
         # A value never holds the end of its term.
         return ("[^\\x00" if token.negated else "[") + "".join(ranges) + "]"
     return {".": _ANY, "(": "(?:"}.get(token, token)

@@ -13,10 +13,11 @@ import orjson
 import tantivy
 import zstandard
 
+from samlog.store.embedded_letters import SEPARATOR
 from samlog.store.embedded_terms import Indexed
 from samlog.store.fields import DECLARED, Kind
 
-FORMAT = 1
+FORMAT = 2
 """Version of this layout; an index of another is refused."""
 
 BLOCK_SIZE = 32
@@ -30,7 +31,10 @@ TEXT_FIELDS = {
 """Text fields and the index fields that hold their words."""
 
 WORDS = "samlog_words"
-"""Name of the tokenizer."""
+"""Name of the tokenizer of texts."""
+
+TERMS = "samlog_terms"
+"""Name of the tokenizer that takes the terms of an event apart."""
 
 
 class Stored(NamedTuple):
@@ -44,8 +48,9 @@ class Stored(NamedTuple):
 def schema() -> tantivy.Schema:
     """Returns the schema of a day's index."""
     builder = tantivy.SchemaBuilder()
-    for name in ("id", "stream", "unit", "terms", "shape"):
+    for name in ("id", "stream", "unit", "shape"):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("terms", tokenizer_name=TERMS, index_option="basic")
     for name in TEXT_FIELDS.values():
         builder.add_text_field(name, tokenizer_name=WORDS, index_option="position")
     builder.add_integer_field("ts", fast=True)
@@ -59,6 +64,13 @@ def schema() -> tantivy.Schema:
 def word_analyzer() -> tantivy.TextAnalyzer:
     """Returns the tokenizer for texts that `words_text` has prepared."""
     return tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple()).build()
+
+
+def register(index: tantivy.Index) -> None:
+    """Makes the tokenizers known to an index that was just opened."""
+    index.register_tokenizer(WORDS, word_analyzer())
+    terms = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+    index.register_tokenizer(TERMS, terms)
 
 
 def rank(id_: str) -> int:
@@ -77,8 +89,7 @@ def event_document(stream: str, id_: str, indexed: Indexed, place: int) -> tanti
     document.add_text("id", id_)
     document.add_text("stream", stream)
     document.add_text("unit", unit_of(stream))
-    for term in indexed.terms:
-        document.add_text("terms", term)
+    document.add_text("terms", SEPARATOR.join(indexed.terms))
     for shape in indexed.shapes:
         document.add_text("shape", shape)
     for name, words in indexed.texts:

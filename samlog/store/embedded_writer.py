@@ -10,12 +10,11 @@ from samlog.store.embedded_query import all_of
 from samlog.store.embedded_schema import (
     BLOCK_SIZE,
     MAX_BLOCK_BYTES,
-    WORDS,
     Stored,
     block_document,
     event_document,
+    register,
     schema,
-    word_analyzer,
 )
 from samlog.store.embedded_terms import Indexed
 
@@ -32,7 +31,7 @@ class DayWriter:
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._index = tantivy.Index(schema(), path=str(path), reuse=True)
-        self._index.register_tokenizer(WORDS, word_analyzer())
+        register(self._index)
         self._schema = self._index.schema
         self._writer = self._index.writer(HEAP, 1)
         self._block = DayReader(path).last_block()

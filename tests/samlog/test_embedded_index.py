@@ -10,20 +10,24 @@ import tantivy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from samlog.store import embedded_terms
+from samlog.store.embedded_letters import capitals, plain, restored, spelt, spelt_set
 from samlog.store.embedded_query import Translator, hex_range
 from samlog.store.embedded_schema import (
     BLOCK_SIZE,
-    WORDS,
     Stored,
     block_document,
     event_document,
     rank,
     read_block,
+    register,
     schema,
     word_analyzer,
 )
 from samlog.store.embedded_terms import (
     MAX_NAME,
+    Indexed,
+    KnownTerms,
     Refused,
     date_ms,
     date_text,
@@ -38,27 +42,84 @@ from samlog.store.fields import IGNORE_ABOVE, Kind, caseless, kind, searchable, 
 from samlog.store.query import parse
 from samlog.store.query_values import address_number
 
+REPLACED = {0: 0x2400} | dict.fromkeys(range(0xFDD1, 0xFDD7), 0xFFFD)
 LONGS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
 HEX = st.integers(min_value=0, max_value=16**6 - 1)
 
 
 def terms(**fields: Any) -> list[str]:
     event = {name.replace("__", "."): value for name, value in fields.items()}
-    return index_event({"@timestamp": "2026-01-10T00:00:00.000Z", **event}).terms
+    return index(event).terms
+
+
+def index(event: dict[str, Any], known: KnownTerms | None = None) -> Indexed:
+    return index_event({"@timestamp": "2026-01-10T00:00:00.000Z", **event}, known or KnownTerms())
 
 
 # Terms
 
 
-def test_a_term_holds_the_value_in_lower_case_and_as_it_was() -> None:
-    assert terms(user__name="Admin") == ["user.name=admin\0Admin"]
+def test_a_term_holds_the_value_in_lower_case_and_where_it_has_capitals() -> None:
+    assert terms(user__name="Admin") == ["user.name=admin\0gA"]
+    assert terms(user__name="ADMIN") == ["user.name=admin\0~"]
     assert terms(user__name="admin") == ["user.name=admin\0"]
+    assert terms(user__name="\u00c5sa") == ["user.name=\u00e5sa\0\u00c5sa"]
+
+
+def test_no_term_holds_white_space_at_which_terms_are_split() -> None:
+    assert terms(**{"a b": "x\ty\r\n\fZ \u00c5"}) == [
+        "a\x01b=x\x03y\x06\x04\x05z\x01\u00e5\0x\x03y\x06\x04\x05Z\x01\u00c5"
+    ]
+
+
+def test_known_terms_are_those_of_an_event_that_is_indexed_first() -> None:
+    events: list[dict[str, Any]] = [
+        {"f": "1", "source.port": 1, "tags": ["A", "b"]},
+        {"f": "1", "source.port": 1, "tags": ["A", "b"]},
+        {"f": 1, "source.port": "1", "tags": "A"},
+        {"f": True, "source.port": 1.0, "tags": ["A", 1]},
+        {"f": None, "source.port": [], "tags": [None]},
+        {"f": {"g": "1"}, "source.port": [1, 2], "tags": {}},
+    ]
+    known = KnownTerms()
+
+    for event in events:
+        again, first = index(event, known), index(event)
+        assert again.terms == first.terms
+        assert again.shapes == first.shapes
+
+
+def test_known_terms_begin_anew_when_they_take_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_terms, "MAX_KNOWN_BYTES", 5_000)
+    known = KnownTerms()
+
+    for number in range(100):
+        event = {f"field{number % 7}": str(number), "g": str(number)}
+        assert index(event, known).terms == index(event).terms
+        assert known.size <= 5_000
+
+
+def test_of_fields_without_a_value_the_shape_knows_nothing() -> None:
+    (shape,) = index({"a": None, "b": [], "c": {}, "d": "x", "e": {"f": 1}}).shapes
+
+    assert shape == "\x1f@timestamp\x1fd\x1fe.f\x1f"
+
+
+def test_an_event_with_a_value_too_long_is_found_by_its_tag_and_the_rest() -> None:
+    event = {"@timestamp": "2026-01-10T00:00:00Z", "a": ["x", "y" * 9_000], "b": "z" * 9_000}
+
+    indexed = index_event(event, KnownTerms())
+
+    assert indexed.truncated
+    assert indexed.terms == ["a=x\0", "tags=search_truncated\0"]
+    assert indexed.shapes == ["\x1f@timestamp\x1fa\x1ftags\x1f"]
+    assert event["tags"] == ["search_truncated"]
 
 
 def test_objects_and_arrays_become_a_term_for_each_leaf() -> None:
     assert terms(vendor={"a": [{"b": 1}, {"b": "X"}], "c": None}, tags=["t", None]) == [
         "vendor.a.b=1\0",
-        "vendor.a.b=x\0X",
+        "vendor.a.b=x\0~",
         "tags=t\0",
     ]
 
@@ -79,7 +140,7 @@ def test_a_value_that_does_not_fit_is_refused_by_name(name: str, value: str) -> 
 @pytest.mark.parametrize("event", [{}, {"@timestamp": None}, {"@timestamp": "soon"}])
 def test_an_event_without_a_time_is_refused(event: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="@timestamp"):
-        index_event(event)
+        index_event(event, KnownTerms())
 
 
 def test_a_field_with_a_very_long_name_is_not_indexed() -> None:
@@ -92,7 +153,32 @@ def test_a_field_with_a_very_long_name_is_not_indexed() -> None:
 def test_the_value_as_it_was_written_comes_back(value: str) -> None:
     (term,) = terms(f=value)
 
-    assert shown(Kind.KEYWORD, term.removeprefix("f=")) == value.replace("\0", "\u2400")
+    assert shown(Kind.KEYWORD, term.removeprefix("f=")) == value.translate(REPLACED)
+
+
+@given(st.text(st.sampled_from(" aBcXYZ\t-\u00c5"), max_size=40))
+def test_where_a_value_has_capitals_tells_how_it_was(value: str) -> None:
+    differing = capitals(value, caseless(value))
+
+    assert restored(caseless(value), differing) == value
+    assert not set(differing) & set(" \t\n\f\r\0")
+
+
+CHARS = st.characters(codec="utf-8")
+
+
+@given(
+    CHARS, CHARS, st.one_of(CHARS, st.sampled_from("\0\1\2\3\4\5\6\7\t\n\x0b\f\r !\ufdd0\ufdd1"))
+)
+def test_a_set_of_characters_is_that_of_their_letters(low: str, high: str, char: str) -> None:
+    low, high = sorted((low, high))
+
+    letters = [*spelt_set(low, high)]
+
+    assert plain(spelt(char)) == char.translate(REPLACED)
+    if char.translate(REPLACED) == char:
+        within = any(first <= spelt(char) <= last for first, last in letters)
+        assert within == (low <= char <= high)
 
 
 @given(LONGS, LONGS)
@@ -140,15 +226,15 @@ def test_a_range_of_hex_numbers_holds_those_between(low: int, high: int, number:
 def finds(text: str, **fields: Any) -> bool:
     """Tells whether a query finds an event of these fields."""
     layout = schema()
-    index = tantivy.Index(layout)
-    writer = index.writer(15_000_000, 1)
+    tantivy_index = tantivy.Index(layout)
+    writer = tantivy_index.writer(15_000_000, 1)
     event = {name.replace("__", "."): value for name, value in fields.items()}
-    indexed = index_event({"@timestamp": "2026-01-10T00:00:00.000Z", **event})
-    index.register_tokenizer(WORDS, word_analyzer())
+    register(tantivy_index)
+    indexed = index(event)
     writer.add_document(event_document("logs-test.log-unit", "1", indexed, 0))
     writer.commit()
-    index.reload()
-    searcher = index.searcher()
+    tantivy_index.reload()
+    searcher = tantivy_index.searcher()
     found: Any = searcher.search(
         Translator(layout, searcher, word_analyzer()).query(parse(text)), 1, count=True
     )
@@ -157,7 +243,7 @@ def finds(text: str, **fields: Any) -> bool:
 
 @settings(deadline=None, max_examples=60)
 @given(
-    st.text(st.sampled_from("aB\n.*é\\\0"), max_size=6),
+    st.text(st.sampled_from("aB\n.*é\\\0 \1"), max_size=6),
     st.text(st.sampled_from("aB*?.é\\"), min_size=1, max_size=6),
 )
 def test_a_wildcard_finds_what_it_means(value: str, pattern: str) -> None:
@@ -178,6 +264,37 @@ def test_a_pattern_too_large_for_tantivy_is_answered_all_the_same() -> None:
 def test_a_value_with_nul_is_not_taken_for_its_beginning() -> None:
     assert not finds("user.name:admin", user__name="admin\0x")
     assert finds("user.name:admin?x", user__name="admin\0x")
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "expected"),
+    [
+        (r"f:a\ b", "A B", True),
+        ('f:"a b"', "A B", True),
+        (r"f:*\ b", "A B", True),
+        ("f:a?b", "A\nB", True),
+        ("f:/a b/", "A B", True),
+        (r"f:/a\sb/", "A\tB", True),
+        ("f:/a[ -~]b/", "A B", True),
+        ("f:/a[^ ]b/", "A B", False),
+        ("f:/a[^ ]b/", "A\x01B", True),
+        ("f:/a[!-~]b/", "A B", False),
+        ('f:["a a" TO "a c"]', "A B", True),
+        ('f:["a\x02" TO "a~"]', "A B", True),
+        ('f:["a!" TO "a~"]', "A B", False),
+        ("f:b", "A B", False),
+        (r"a\ b:x", "A B", False),
+    ],
+)
+def test_white_space_in_values_is_white_space_in_queries(
+    text: str, value: str, expected: bool
+) -> None:
+    assert finds(text, f=value) is expected
+
+
+def test_a_field_with_white_space_in_its_name_is_found() -> None:
+    assert finds(r"a\ b:x", **{"a b": "X"})
+    assert not finds(r"a\ b:x", a="b=X")
 
 
 def test_what_a_pattern_does_not_see_is_the_original_behind_the_value() -> None:
