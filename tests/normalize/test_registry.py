@@ -81,3 +81,22 @@ def test_what_nobody_knows_goes_to_the_generic_parsers() -> None:
     assert registry.choose(raw("x")).NAME == "text"
     assert registry.choose(raw("x", program="nobody")).NAME == "syslog"
     assert registry.choose(raw("{}", json={"a": 1})).NAME == "json"
+
+
+def test_a_parser_of_text_is_not_asked_about_json() -> None:
+    lines = parser("lines", CONTENT="text", matches=lambda raw: True)
+    registry = Registry([lines, *(parser(name) for name in ("json", "syslog", "text"))])
+    assert registry.choose(raw("{}", json={})).NAME == "json"
+    assert registry.choose(raw("a")).NAME == "lines"
+
+
+def test_a_parser_of_json_is_not_asked_about_text() -> None:
+    objects = parser("objects", CONTENT="json", matches=lambda raw: True)
+    registry = Registry([objects, *(parser(name) for name in ("json", "syslog", "text"))])
+    assert registry.choose(raw("{}", json={})).NAME == "objects"
+    assert registry.choose(raw("a")).NAME == "text"
+
+
+def test_a_parser_that_names_no_content_is_asked_about_both() -> None:
+    registry = Registry([parser("any", matches=lambda raw: True)])
+    assert registry.choose(raw("{}", json={})).NAME == registry.choose(raw("a")).NAME == "any"
