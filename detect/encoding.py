@@ -16,6 +16,7 @@ from sigma.modifiers import (
     SigmaUTF16Modifier,
     SigmaValueModifier,
     SigmaWideModifier,
+    SigmaWindowsDashModifier,
 )
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaRule
 from sigma.types import Placeholder, SigmaExpansion, SigmaString
@@ -33,7 +34,7 @@ _BASE64 = {SigmaBase64Modifier, SigmaBase64OffsetModifier}
 def correct_encodings(rule: SigmaRule) -> None:
     """Replaces the values of every test with a base64 modifier by the encoded bytes.
 
-    Raises `RuleError` (``illegal_modifiers``) where base64 does not come first but for UTF-16.
+    Raises `RuleError` (``illegal_modifiers``) where anything but dashes and UTF-16 comes first.
     """
     for detection in rule.detection.detections.values():
         for item in _items(detection):
@@ -51,23 +52,27 @@ def _items(detection: SigmaDetection) -> Iterator[SigmaDetectionItem]:
 
 def _encoded(item: SigmaDetectionItem, value: Any) -> Any:
     modifiers = list(item.modifiers)
-    text = _plain(value)
-    codec = _UTF16.get(modifiers[0])
-    if codec is None:
-        data = text.encode()
-    else:
-        mark = b"\xff\xfe" if modifiers[0] is SigmaUTF16Modifier else b""
-        data = mark + text.encode(codec)
+    plain: list[Any] = [value]
+    if modifiers[0] is SigmaWindowsDashModifier:
+        plain = SigmaWindowsDashModifier(item, []).modify(value).values
         del modifiers[0]
+    codec, mark = "utf-8", b""
+    if modifiers[0] in _UTF16:
+        codec = _UTF16[modifiers[0]]
+        mark = b"\xff\xfe" if modifiers[0] is SigmaUTF16Modifier else b""
+        del modifiers[0]
+    if modifiers[0] not in _BASE64:
+        raise RuleError(
+            "base64 and base64offset encode what stands before them: only windash, wide, utf16, "
+            "utf16le and utf16be may",
+            reason="illegal_modifiers",
+        )
+    found = [mark + _plain(text).encode(codec) for text in plain]
     if modifiers[0] is SigmaBase64Modifier:
-        return _wrapped([_literal(b64encode(data))], modifiers[1:], item)
-    if modifiers[0] is SigmaBase64OffsetModifier:
-        return _wrapped([_literal(text) for text in offsets(data)], modifiers[1:], item)
-    raise RuleError(
-        "base64 and base64offset encode what stands before them: only wide, utf16, utf16le and "
-        "utf16be may",
-        reason="illegal_modifiers",
-    )
+        encoded = [b64encode(data) for data in found]
+    else:
+        encoded = [variant for data in found for variant in offsets(data)]
+    return _wrapped([_literal(data) for data in encoded], modifiers[1:], item)
 
 
 def offsets(data: bytes) -> list[bytes]:

@@ -88,6 +88,9 @@ def _compare(arg: tuple[str, float]) -> TextPredicate:
 
 def _network(arg: str) -> TextPredicate:
     network = ip_network(arg)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is not None and network.prefixlen >= 96:  # `address` reads such as IPv4
+        network = ip_network((mapped, network.prefixlen - 96))
     version, low = network.version, int(network.network_address)
     high = int(network.broadcast_address)
 

@@ -35,14 +35,33 @@ _COMPANY: Mapping[str, frozenset[str]] = {
 }
 """What may stand beside a modifier that changes the kind of the test."""
 
-_DASH = re.compile(r"\B[-/]\b")
+_DASH = re.compile(r"\B[-/\u2013\u2014\u2015]\b")
+
+_RANGES = {
+    "minute": (0, 59),
+    "hour": (0, 23),
+    "day": (1, 31),
+    "week": (1, 53),
+    "month": (1, 12),
+    "year": (1, 9999),
+}
+"""What a part of a time may be; week 53 is of ISO 8601."""
 
 
 def check_detections(detections: Mapping[Any, Any]) -> None:
-    """Raises `RuleError` for the first key in a rule's detections whose modifiers are illegal."""
+    """Raises `RuleError` for the first illegal test in a rule's detections.
+
+    Besides the reasons of `check_chain`: invalid_detection, empty_list, null_in_list.
+    """
     for name, detection in detections.items():
-        if name != "condition":
-            for key, value in _items(detection):
+        if name == "condition":
+            continue
+        if not isinstance(detection, Mapping | list):
+            raise RuleError(f"{name} is neither a list nor a map", reason="invalid_detection")
+        for key, value in _items(detection):
+            if isinstance(value, list):
+                _check_list(key, value)
+            if "|" in key:
                 check_chain(key, value)
 
 
@@ -54,14 +73,24 @@ def _items(detection: Any) -> Iterator[tuple[str, Any]]:
             for key, value in found.items():
                 if not isinstance(key, str):
                     raise RuleError(f"{key!r} is no field name", reason="invalid_detection")
-                if "|" in key:
-                    yield key, value
+                yield key, value
         elif isinstance(found, list):
             pending.extend(found)
 
 
+def _check_list(key: str, values: list[Any]) -> None:
+    if not values:
+        raise RuleError(f"{key}: the list of values is empty", reason="empty_list")
+    if None in values:
+        raise RuleError(
+            f"{key}: null cannot stand in a list; give it a selection of its own",
+            reason="null_in_list",
+        )
+
+
 def check_chain(key: str, value: Any) -> None:
-    """Raises `RuleError`: unknown_modifier, illegal_modifiers, too_many_dashes."""
+    """Raises `RuleError`: unknown_modifier, illegal_modifiers, too_many_dashes, invalid_value,
+    invalid_type."""
     chain = key.split("|")[1:]
     for modifier in chain:
         if modifier not in KNOWN:
@@ -80,12 +109,29 @@ def check_chain(key: str, value: Any) -> None:
         raise _illegal(key, "i, m and s are flags of re")
     if {"base64", "base64offset"} <= names:
         raise _illegal(key, "base64 and base64offset contradict each other")
+    values = value if isinstance(value, list) else [value]
+    if "all" in names and len(values) < 2:
+        raise _illegal(key, "all joins several values, and there is one")
+    if "re" in names and not all(isinstance(text, str) for text in values):
+        raise RuleError(f"{key}: a regex is a text", reason="invalid_type")
     if "windash" in names:
-        _check_dashes(key, value)
+        _check_dashes(key, values)
+    for part in names & _TIME:
+        _check_range(key, part, values)
 
 
-def _check_dashes(key: str, value: Any) -> None:
-    for text in value if isinstance(value, list) else [value]:
+def _check_range(key: str, part: str, values: list[Any]) -> None:
+    low, high = _RANGES[part]
+    for number in values:
+        whole = isinstance(number, int | float) and number == number // 1
+        if isinstance(number, int | float) and not (whole and low <= number <= high):
+            raise RuleError(
+                f"{key}: {part} is a whole number from {low} to {high}", reason="invalid_value"
+            )
+
+
+def _check_dashes(key: str, values: list[Any]) -> None:
+    for text in values:
         if len(_DASH.findall(str(text))) > MAX_DASHES:
             raise RuleError(
                 f"{key}: more than {MAX_DASHES} dashes for windash in {str(text)[:60]!r}",

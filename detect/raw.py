@@ -71,14 +71,21 @@ def _put(flat: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _windows_event(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Reads the JSON form of an EVTX record: System first, then what the provider sent."""
+    """Reads the JSON form of an EVTX record: System first, then what the provider sent.
+
+    Attributes in System are named ``Provider_Name``, ``Execution_ProcessID`` (specification 2.1,
+    rules, Field Usage).
+    """
     flat: dict[str, Any] = {}
     for key, value in event["System"].items():
+        if value.__class__ is not dict:
+            flat[key] = value
+            continue
         flat[key] = _element(value)
-    provider = event["System"].get("Provider")
-    attributes = provider.get("#attributes") if isinstance(provider, Mapping) else None
-    if isinstance(attributes, Mapping) and "Name" in attributes:
-        flat["Provider_Name"] = attributes["Name"]
+        attributes = value.get("#attributes")
+        if attributes.__class__ is dict:
+            for name, attribute in attributes.items():
+                flat[f"{key}_{name}"] = attribute
     for part in ("EventData", "UserData"):
         data = event.get(part)
         if isinstance(data, Mapping):
@@ -94,6 +101,8 @@ def _provider_data(data: Mapping[str, Any], flat: dict[str, Any]) -> None:
             _provider_data(value, flat)
         else:
             flat.setdefault(key, _element(value))
+            if " " in key:
+                flat.setdefault(key.replace(" ", ""), _element(value))
 
 
 def _element(value: Any) -> Any:

@@ -6,7 +6,8 @@ plainly a literal ends the run of literals before it; in doubt there is no liter
 
 import re
 
-_UNSAFE = re.compile(r"\\[QEC]|\(\?[a-zA-Z]*x|\(\?[a-zA-Z]*-")
+_UNSAFE = re.compile(r"\\[QEC]|\(\?[a-zA-Z]*x|\(\?[a-zA-Z]*-|.\(\?[a-zA-Z]+\)", re.DOTALL)
+"""The last: RE2 lets a quantifier after flags, as in ``a(?i)*``, count for what is before them."""
 _PUNCTUATION = re.compile(r"[^\w\s]")
 
 

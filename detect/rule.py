@@ -28,6 +28,7 @@ from detect.document import (
 )
 from detect.encoding import correct_encodings
 from detect.modifiers import check_detections
+from detect.spelling import looks_like_operator, names_in, prepared
 from samlog.errors import RuleError
 
 MAX_VALUES = 50_000
@@ -262,6 +263,9 @@ def check_condition(detection: Mapping[str, Any]) -> None:
             raise RuleError("the condition is not a text", reason="invalid_condition")
         if len(condition) > MAX_CONDITION_CHARS or condition.count("(") > MAX_ALIASES:
             raise RuleError("the condition is too long", reason="condition_too_large")
+        for name in names_in(condition):
+            if looks_like_operator(name) and name not in detection:
+                raise RuleError(f"no detection is named {name!r}", reason="invalid_condition")
         for pattern in _SELECTOR.findall(condition):
             if not any(_selected(pattern, name) for name in detection):
                 raise RuleError(
@@ -277,21 +281,6 @@ def _selected(pattern: str, name: Any) -> bool:
     if name.startswith("_") and not pattern.startswith("_"):
         return False
     return re.fullmatch(re.sub(r"\*+", ".*", pattern), name) is not None
-
-
-def prepared(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the document as pySigma 1.5 takes it: ``utf16le`` is its ``wide``."""
-    if "utf16le" not in str(data["detection"]):
-        return dict(data)
-    return {**data, "detection": _renamed(data["detection"])}
-
-
-def _renamed(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key.replace("|utf16le", "|wide"): _renamed(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_renamed(part) for part in value]
-    return value
 
 
 def metadata(sigma: SigmaRule, file: RuleFile, line: int) -> Rule:

@@ -139,6 +139,12 @@ _SYSTEM: dict[str, Slot] = {
     "Message": ("message", "winlog.event_data.Message"),
     "SourceName": ("winlog.event_data.SourceName", "winlog.provider_name"),
     "Provider": ("winlog.event_data.Provider", "winlog.provider_name"),
+    "Provider_Guid": "winlog.provider_guid",
+    "Execution_ProcessID": "winlog.process.pid",
+    "Execution_ThreadID": "winlog.process.thread.id",
+    "Security_UserID": "winlog.user.identifier",
+    "Correlation_ActivityID": "winlog.activity_id",
+    "Correlation_RelatedActivityID": "winlog.related_activity_id",
 }
 
 EVENT = Fields(_SYSTEM, prefix="winlog.event_data.")

@@ -28,6 +28,7 @@ from detect.text import fold
         (r"[\]abc]de", "de"),
         (r"\d\w\Aab\b", "ab"),
         (r"(?i)AbC", "AbC"),
+        ("a(?i)*b", ""),
         (r"(?x) a b c", ""),
         (r"\Qa.b\E", ""),
         ("", ""),
