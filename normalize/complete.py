@@ -69,8 +69,8 @@ class Shape(NamedTuple):
 def shape_of(event: Event) -> Shape:
     """Returns the shape of ``event``, kept from earlier events that had the same.
 
-    5 us for 90 fields, and the work by shape takes 6 us; three searches for the fields in every
-    event took 30 us.
+    With the work by shape 10 us an event of Windows, of which this is 5; searching every event for
+    reserved names, types and related fields took 16.
     """
     return _SHAPES[tuple(event), tuple(map(type, event.values()))]
 
@@ -136,7 +136,7 @@ def set_time(
     receipt, no time at all) is tagged ``time_invalid`` and kept in ``samlog.invalid.@timestamp``.
     """
     value = event.get("@timestamp", known)
-    # Most parsers write what is wanted already: 0.6 us instead of 2.4.
+    # Most parsers write what is wanted already: 1.3 us instead of 2.9.
     if type(value) is str and (moment := canonical(value)) and plausible(moment, received):
         event["@timestamp"] = value
         return

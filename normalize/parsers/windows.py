@@ -31,7 +31,7 @@ Where documents differ on purpose from those of Elastic's integrations:
 from collections.abc import Mapping
 from typing import Any
 
-from normalize.windows import evtx_json, layout, winlogbeat, xml_event
+from normalize.windows import evtx_json, flat, winlogbeat, xml_event
 from normalize.windows.mapper import to_ecs
 from normalize.windows.record import WindowsEvent
 from normalize.windows.times import zone_of
@@ -95,7 +95,7 @@ def _read(raw: RawEvent) -> WindowsEvent:
         return evtx_json.read(obj)
     if kind == "xml":
         return xml_event.read(str(obj["message"]))
-    event = layout.read(obj, zone_of(raw.tz))
+    event = flat.read(obj, zone_of(raw.tz))
     event.irregular = event.irregular or kind is None
     return event
 

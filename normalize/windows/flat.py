@@ -184,7 +184,7 @@ def read(obj: Mapping[str, Any], zone: tzinfo = UTC) -> WindowsEvent:
         _read_nested(event, nested)
     provider = obj.get("SourceName") or obj.get("Provider") or obj.get("EventSourceName") or ""
     identify(event, obj.get("Channel", ""), provider, obj.get("EventID", ""))
-    event.when = partial(time_of, obj, zone)
+    event.when = partial(_time, obj, zone)
     return event
 
 
@@ -219,7 +219,7 @@ def _read_nested(event: WindowsEvent, nested: Any) -> None:
             event.out["winlog.shipper." + name] = value
 
 
-def time_of(obj: Mapping[str, Any], zone: tzinfo) -> str:
+def _time(obj: Mapping[str, Any], zone: tzinfo) -> str:
     """Returns the event's instant; a local time is placed by the relay's clock if there is one."""
     local = obj.get("EventTime")
     if isinstance(local, str):

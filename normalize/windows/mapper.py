@@ -2,19 +2,10 @@
 
 from functools import lru_cache
 from itertools import islice
-from typing import cast
 
-from normalize.bounded import Bounded
 from normalize.windows import channels, powershell, security, sysmon
 from normalize.windows.plan import Plan, compile_plan
-from normalize.windows.record import (
-    EVENT_DATA,
-    MAX_FIELDS,
-    USER_DATA,
-    EventData,
-    Kind,
-    WindowsEvent,
-)
+from normalize.windows.record import MAX_FIELDS, EventData, Names, WindowsEvent
 from normalize.windows.system import set_account, set_outcome
 from normalize.windows.times import stamp, utc_ms
 from samlog.event import Event, RawEvent
@@ -48,7 +39,8 @@ DATASETS = {
 }
 OTHER_DATASET = "windows.forwarded"
 UNKNOWN = compile_plan()
-MAX_ROUTES = 4_096
+EVENT_DATA = Names("winlog.event_data.")
+USER_DATA = Names("winlog.user_data.")
 
 
 @lru_cache(maxsize=4096)
@@ -60,32 +52,26 @@ def route(channel: str, provider: str, code: str) -> tuple[str, Plan, bool]:
     return dataset, plans.get(code, UNKNOWN), plans is sysmon.PLANS
 
 
-def _narrowed(kind: Kind) -> tuple[str, Plan, bool]:
-    """Returns `route` with a plan that asks only for names which events of ``kind`` have."""
-    dataset, plan, is_sysmon = route(kind.channel, kind.provider, kind.code)
-    return dataset, plan.narrowed(kind.data), is_sysmon
-
-
-_ROUTES: Bounded[Kind, tuple[str, Plan, bool]] = Bounded(_narrowed, MAX_ROUTES, lambda kind: True)
-
-
 def to_ecs(event: WindowsEvent, raw: RawEvent) -> Event:
     """Returns the document: System and EventData whole, and what the plan makes of them.
 
     UserData stands in ``winlog.user_data`` and, where EventData lacks the name, in
     ``winlog.event_data`` too: rules read both as one. A name with spaces is also there without.
     """
-    if event.kind is None:
-        _write_data(event, raw)
-        dataset, plan, is_sysmon = route(event.channel, event.provider, event.code)
-    else:
-        dataset, plan, is_sysmon = _ROUTES[event.kind]
     out, data = event.out, event.data
+    if event.user_data:
+        _add_user_data(event)
+    if " " in "".join(data):
+        _add_plain_names(data)
+    if len(data) > MAX_FIELDS:
+        raw.tags.append("fields_cut")
+        data = event.data = dict(islice(data.items(), MAX_FIELDS))
+    for name, value in data.items():
+        out[EVENT_DATA[name]] = value
+    dataset, plan, is_sysmon = route(event.channel, event.provider, event.code)
+    out["event.kind"] = "event"
     set_account(out)
-    if event.kind is None:
-        plan.run(out, data)
-    else:
-        plan.run_all(out, cast(dict[str, str], data))
+    plan.run(out, data)
     if "event.action" not in out and (task := out.get("winlog.task")):
         out["event.action"] = task
     out["event.dataset"] = dataset
@@ -100,20 +86,6 @@ def to_ecs(event: WindowsEvent, raw: RawEvent) -> Event:
     if event.irregular:
         raw.tags.append("unparsed_body")
     return out
-
-
-def _write_data(event: WindowsEvent, raw: RawEvent) -> None:
-    if event.user_data:
-        _add_user_data(event)
-    out, data = event.out, event.data
-    if " " in "".join(data):
-        _add_plain_names(data)
-    if len(data) > MAX_FIELDS:
-        raw.tags.append("fields_cut")
-        data = event.data = dict(islice(data.items(), MAX_FIELDS))
-    for name, value in data.items():
-        out[EVENT_DATA[name]] = value
-    out["event.kind"] = "event"
 
 
 def _instant(event: WindowsEvent, raw: RawEvent, is_sysmon: bool) -> str:

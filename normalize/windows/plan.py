@@ -1,6 +1,6 @@
 """A mapping plan: what one kind of event means in ECS, compiled once and run without branching."""
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,16 +26,6 @@ class Plan:
     setters: tuple[tuple[str, Setter], ...] = ()
     finish: tuple[Finish, ...] = ()
 
-    def narrowed(self, names: Container[str]) -> "Plan":
-        """Returns the plan without the rules of names that are not in ``names``."""
-        return Plan(
-            self.constants,
-            tuple(rule for rule in self.copies if rule[0] in names),
-            tuple(rule for rule in self.converts if rule[0] in names),
-            tuple(rule for rule in self.setters if rule[0] in names),
-            self.finish,
-        )
-
     def run(self, out: Event, data: EventData) -> None:
         """Adds the ECS fields of ``data`` to ``out``; a value that is none is left out."""
         for field, constant in self.constants:
@@ -57,27 +47,6 @@ class Plan:
                 write(out, value)
         for finish in self.finish:
             finish(out, data)
-
-    def run_all(self, out: Event, data: Mapping[str, str]) -> None:
-        """Does as `run` where ``data`` has every name, as text: a third less time."""
-        for field, constant in self.constants:
-            out[field] = list(constant) if type(constant) is tuple else constant
-        for name, field in self.copies:
-            value = data[name]
-            if value and value != "-":
-                out[field] = value
-        for name, field, convert in self.converts:
-            value = data[name]
-            if value and value != "-":
-                converted = convert(value)
-                if converted is not None:
-                    out[field] = converted
-        for name, write in self.setters:
-            value = data[name]
-            if value and value != "-":
-                write(out, value)
-        for finish in self.finish:
-            finish(out, data)  # type: ignore[arg-type]  # it only reads
 
 
 def compile_plan(

@@ -16,22 +16,6 @@ MAX_FIELDS = 1000
 """Fields that one event may have; the rest stands in event.original only, and a tag says so."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Kind:
-    """What events of one layout and the same System constants share (`normalize.windows.layout`).
-
-    ``out`` has every name of the document up to ``event.kind`` in its order, ``data`` every name of
-    EventData; values that differ are blank. ``lists`` are to be copied.
-    """
-
-    out: Event
-    data: EventData
-    lists: tuple[tuple[str, list[Any]], ...]
-    channel: str
-    provider: str
-    code: str
-
-
 @dataclass(slots=True)
 class WindowsEvent:
     """One event, taken off its shipper's format and not yet mapped.
@@ -40,7 +24,6 @@ class WindowsEvent:
     ``data`` is EventData, ``user_data`` the leaves of UserData. ``when`` finds the instant of the
     event as ISO 8601 in UTC with ms, "" where the shipper gave none; it is called only when
     EventData holds no better one. ``irregular`` says that a part of the input was unreadable.
-    With a ``kind``, ``out`` holds EventData already.
     """
 
     out: Event = field(default_factory=dict)
@@ -51,7 +34,6 @@ class WindowsEvent:
     code: str = ""
     when: Callable[[], str] = str
     irregular: bool = False
-    kind: Kind | None = None
 
 
 def text_of(value: Any) -> Text:
@@ -89,10 +71,6 @@ class Names(dict[str, str]):
         if len(self) < MAX_NAMES:
             self[name] = full
         return full
-
-
-EVENT_DATA = Names("winlog.event_data.")
-USER_DATA = Names("winlog.user_data.")
 
 
 def flatten(prefix: str, value: Any, out: Event, depth: int = 0) -> None:
