@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import NoReturn, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from samlog.servers import (
     ElasticsearchServer,
@@ -18,6 +19,10 @@ from samlog.servers import (
     start_elasticsearch,
     start_kafka,
 )
+
+# A busy machine is no finding: no test may depend on how fast it runs.
+settings.register_profile("samlog", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("samlog")
 
 T = TypeVar("T")
 SERVERS = {"kafka": "SAMLOG_TEST_KAFKA", "elasticsearch": "SAMLOG_TEST_ELASTICSEARCH"}
