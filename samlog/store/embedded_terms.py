@@ -38,6 +38,7 @@ _MAX_SHAPE = 16_000
 MAX_KNOWN_BYTES = 32_000_000
 """About how much memory the terms that are kept take."""
 _WHOLE = (Kind.KEYWORD, Kind.LONG)
+_UNIQUE = ("event.id", "event.hash")
 _OTHER = (Kind.TEXT, Kind.GEO)
 _MAX_KNOWN_VALUE = 2_048
 _ENTRY_BYTES = 300
@@ -81,9 +82,17 @@ def ip_key(number: int) -> str:
 
 def date_ms(value: Any) -> int:
     """Returns the milliseconds since 1970 of a date in any form that `to_date` takes."""
-    moment = datetime.fromisoformat(to_date(value))
+    try:
+        # 0.7 µs instead of 3 for what normalising writes.
+        moment = datetime.fromisoformat(value if _is_usual(value) else to_date(value))
+    except ValueError:
+        moment = datetime.fromisoformat(to_date(value))
     # timestamp() is a float: exact to the microsecond within the years of the calendar.
     return round(moment.timestamp() * 1000)
+
+
+def _is_usual(value: Any) -> bool:
+    return type(value) is str and len(value) == 24 and value[10:20:9] == "T." and value[-1] == "Z"
 
 
 @lru_cache(maxsize=65536)
@@ -126,23 +135,40 @@ def prefix(name: str) -> str:
     return spelt(name).replace("=", EQUALS) + "="
 
 
-class _TooLongError(ValueError):
+class _OddError(Exception):
+    """A value is no text."""
+
+
+class _TooLongError(_OddError):
     """A keyword cannot be searched: `IGNORE_ABOVE`."""
 
 
 class _Column(dict[str, str]):
     """The terms of one field's values that are texts; those it does not know it makes."""
 
-    __slots__ = ("kind", "known", "name", "path")
+    __slots__ = ("is_unique", "is_word", "kind", "known", "name", "path")
 
     def __init__(self, name: str, known: "KnownTerms") -> None:
         self.name = name
         self.path = prefix(name)
         self.kind = kind(name) if len(name) <= MAX_NAME else Kind.STORED
         self.known = known
+        self.is_word = self.kind is Kind.KEYWORD
+        self.is_unique = name in _UNIQUE
 
     def __missing__(self, value: str) -> str:
-        term = self.term(value)
+        if type(value) is not str:
+            raise _OddError
+        if self.is_word and len(value) <= _MAX_KNOWN_VALUE and value.isascii():
+            # The common case in one go: 7 of 8 that are not known.
+            lower = value.lower()
+            term = f"{self.path}{spelt(lower)}{END}"
+            if lower != value:
+                term += capitals(value, lower)
+            if self.is_unique:
+                return term
+        else:
+            term = self.term(value)
         if len(value) <= _MAX_KNOWN_VALUE:
             self[value] = term
             self.known.took(len(value) + len(term) + _ENTRY_BYTES)
@@ -165,7 +191,7 @@ class _Column(dict[str, str]):
 class _Plan(NamedTuple):
     """What is done with events of one set of fields: ``columns`` have one term a text."""
 
-    columns: list[_Column]
+    columns: list[tuple[str, _Column]]
     others: list[_Column]
     shapes: list[str]
 
@@ -205,7 +231,9 @@ class KnownTerms:
         plan = self._plans.get(names)
         if plan is None:
             indexed = [c for c in map(self.column, names) if c.kind is not Kind.STORED]
-            columns = [c for c in indexed if c.kind not in _OTHER and c.name != _TIMESTAMP]
+            columns = [
+                (c.name, c) for c in indexed if c.kind not in _OTHER and c.name != _TIMESTAMP
+            ]
             others = [c for c in indexed if c.kind in _OTHER]
             plan = self._plans[names] = _Plan(columns, others, _shapes([c.name for c in indexed]))
             self.took(2 * sum(map(len, names)) + _ENTRY_BYTES * len(names))
@@ -246,19 +274,20 @@ def _add_known(terms: list[str], plan: _Plan, event: Event) -> list[_Column]:
     With every term made anew an event took 65 µs, with `KnownTerms` 15 (50k Windows events).
     """
     odd = []
-    for column in plan.columns:
-        value = event[column.name]
+    for name, column in plan.columns:
+        value = event[name]
         its = type(value)
         try:
             if its is str:
                 terms.append(column[value])
+            elif its is list and value:
+                terms += [column[item] for item in value]
             elif its is int and column.kind in _WHOLE:
                 terms.append(column[str(value)])
-            elif its is list and value and all(type(item) is str for item in value):
-                terms += [column[item] for item in value]
             else:
                 odd.append(column)
-        except _TooLongError:
+        except (_OddError, TypeError):
+            # TypeError: an object cannot be a key.
             odd.append(column)
     return odd + plan.others
 

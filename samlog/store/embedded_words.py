@@ -25,11 +25,23 @@ _JOINERS = {
     "_": "\u02cd",
 }
 _AS_LETTERS = str.maketrans(_JOINERS)
-# The joiner comes first in each: the expression then runs from one to the next.
-_DOT = re.compile(r"\.(?:(?<=[^\W\d_]\.)(?=[^\W\d_])|(?<=\d\.)(?=\d))")
-_OTHERS = re.compile(
-    r"[:'\u2019\u00b7,;](?:(?<=[^\W\d_][:'\u2019\u00b7])(?=[^\W\d_])|(?<=\d[,;'])(?=\d))"
-)
+_LETTERS = r"(?<=[^\W\d_]{0})(?=[^\W\d_])"
+_DIGITS = r"(?<=\d{0})(?=\d)"
+# Each begins with its joiner, so that the search for it runs at the speed of memory: one
+# expression for all of them took 9 µs a message of 960 characters, these 3.
+# The dot comes last: until then most texts are one byte a character.
+_JOINED = [
+    (joiner, re.compile(f"{re.escape(joiner)}(?:{between.format(re.escape(joiner))})"))
+    for joiner, between in {
+        "'": f"{_LETTERS}|{_DIGITS}",
+        ":": _LETTERS,
+        "\u2019": _LETTERS,
+        "\u00b7": _LETTERS,
+        ",": _DIGITS,
+        ";": _DIGITS,
+        ".": f"{_LETTERS}|{_DIGITS}",
+    }.items()
+]
 _IDEOGRAPH = re.compile(
     "([\u2e80-\u2fdf\u3005-\u3007\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])"
 )
@@ -40,8 +52,10 @@ def words_text(text: str) -> str:
     text = caseless(text).replace("_", _JOINERS["_"])
     if not text.isascii():
         text = _IDEOGRAPH.sub(r" \1 ", unicodedata.normalize("NFC", text))
-    text = _DOT.sub(_JOINERS["."], text)
-    return _OTHERS.sub(lambda found: _JOINERS[found[0]], text)
+    for joiner, expression in _JOINED:
+        if joiner in text:
+            text = expression.sub(_JOINERS[joiner], text)
+    return text
 
 
 def within_word(text: str) -> str:
