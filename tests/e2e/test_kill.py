@@ -117,7 +117,7 @@ def test_killed_stages_lose_nothing_and_double_nothing(
 ) -> None:
     print(f"seed {seed} (again: SAMLOG_SEED={seed} SAMLOG_ROUNDS=1)")
     killed = embedded(f"killed-{seed}", [windows_file(COUNT)], [sigma_rules / RULES])
-    killed.config["limits"] = {"batch": 200, "store_batch": 200}
+    killed.config["limits"] = {"batch": 50, "store_batch": 100}
 
     happened, redelivered = disturb(killed, kills(random.Random(seed), expected, killed, kill))
 
@@ -141,7 +141,7 @@ def test_on_servers_killed_stages_and_restarted_servers_change_nothing(
     print(f"seed {seed} (again: SAMLOG_SEED={seed} SAMLOG_SERVER_ROUNDS=1)")
     dice = random.Random(seed)
     killed = on_servers(f"killed-{seed}", [windows_file(COUNT)], [sigma_rules / RULES])
-    killed.config["limits"] = {"batch": 200, "store_batch": 200}
+    killed.config["limits"] = {"batch": 50, "store_batch": 100}
     restarts = [
         ("normalize", int(dice.choice(PARTS) * COUNT), restart(servers.kafka)),
         ("store", int(dice.choice(PARTS) * COUNT), restart(servers.elasticsearch)),
