@@ -30,11 +30,16 @@ Every store takes it beside the configured units; only the platform's operators 
 
 
 class Document(NamedTuple):
-    """One thing to store. ``source`` is a flat event; ``stream`` the data stream's name."""
+    """One thing to store. ``source`` is a flat event; ``stream`` the data stream's name.
+
+    ``json`` is the source as JSON where the caller has it, and empty where not: a store that does
+    not change the source may keep it as it is.
+    """
 
     stream: str
     id: str
     source: Event
+    json: bytes = b""
 
 
 class Outcome(Enum):

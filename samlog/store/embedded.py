@@ -266,7 +266,7 @@ class EmbeddedStore:
         if not 1 <= size <= MAX_ID_BYTES:
             raise Refused(f"an id has 1 to {MAX_ID_BYTES} bytes, this one {size}")
         try:
-            source = orjson.dumps(document.source)
+            source = document.json or orjson.dumps(document.source)
             indexed = index_event(document.source, self._known)
             if indexed.truncated:
                 source = orjson.dumps(document.source)

@@ -46,6 +46,20 @@ class _Waiting(NamedTuple):
     document: Document
 
 
+def _stamped(waiting: _Waiting, ingested: str) -> _Waiting:
+    """Returns what waits with ``event.ingested``, and for an event with its JSON as it came.
+
+    To write the JSON anew took 8 µs of an event of 6.8 kB. Of two members of one name the last
+    counts.
+    """
+    message, document = waiting
+    document.source["event.ingested"] = ingested
+    if message.topic != EVENTS:
+        return waiting
+    json = b'%b,"event.ingested":"%b"}' % (message.value.rstrip()[:-1], ingested.encode())
+    return _Waiting(message, Document(document.stream, document.id, document.source, json))
+
+
 class StoreStep:
     """Implements `samlog.step.Step` over any `EventStore`.
 
@@ -93,8 +107,7 @@ class StoreStep:
             self.store.setup(self._set_up)
             self._set_up = ()
         ingested = iso_ms(self._clock.now())
-        for waiting in self._waiting:
-            waiting.document.source["event.ingested"] = ingested
+        self._waiting = [_stamped(waiting, ingested) for waiting in self._waiting]
         rejections: list[Rejection] = []
         poor: list[_Waiting] = []
         for waiting, result in zip(self._waiting, self._write(), strict=True):

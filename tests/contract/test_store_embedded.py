@@ -11,13 +11,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from samlog.bus.base import Message
 from samlog.clock import SystemClock
 from samlog.errors import Unavailable
+from samlog.event import EVENTS
 from samlog.store import embedded
 from samlog.store.base import Document, Outcome, Query
 from samlog.store.embedded import EmbeddedStore
+from samlog.store.step import StoreStep
 from samlog.testing import FakeClock
 
 CREATED, EXISTS, REFUSED = Outcome.CREATED, Outcome.EXISTS, Outcome.REFUSED
@@ -326,3 +330,38 @@ def test_many_readers_search_while_one_writes(
         assert seen == sorted(seen)
         assert {count % 100 for count in seen} == {0}
         assert seen[-1] == 1_000
+
+
+# What is kept
+
+
+def test_an_event_is_kept_as_it_came_with_the_time_of_storing(
+    store: EmbeddedStore, clock: FakeClock
+) -> None:
+    event = {
+        "@timestamp": "2026-01-10T00:00:00.000Z",
+        "data_stream.dataset": "test.log",
+        "data_stream.namespace": UNIT,
+        "event.id": "1",
+        "event.ingested": "2020-01-01T00:00:00.000Z",
+        "message": "Tv\u00e5 \u2028 rader\n",
+    }
+    value = b"  " + orjson.dumps(event) + b" \n"
+    step = StoreStep(store, clock)
+
+    step.process(Message(EVENTS, 0, 0, None, value, {}, 0))
+
+    assert step.settle() == []
+    (hit,) = store.search(ALL).hits
+    assert hit.source == event | {"event.ingested": "2026-01-10T12:00:00.000Z"}
+
+
+def test_an_event_that_came_with_a_value_too_long_is_kept_with_its_tag(
+    store: EmbeddedStore,
+) -> None:
+    long = document("1", **{"vendor.a": "x" * 9_000})
+
+    store.write([long._replace(json=orjson.dumps(long.source))])
+
+    (hit,) = store.search(Query("tags:search_truncated", [UNIT])).hits
+    assert hit.source["tags"] == ["search_truncated"]
