@@ -35,10 +35,13 @@ class KafkaSink:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._opened: Bus | None = None
         self._producer: Producer | None = None
 
     def send(self, alerts: Sequence[bytes]) -> None:
-        self._producer = self._producer or self._bus().producer("samlog-alert-sink")
+        if self._producer is None:
+            self._opened = self._bus()
+            self._producer = self._opened.producer("samlog-alert-sink")
         try:
             for alert in alerts:
                 unit = str(orjson.loads(alert)["producer"]["unit"]).encode()
@@ -56,18 +59,21 @@ class KafkaSink:
         return KafkaBus(self._config.brokers, security=logins)
 
     def check(self) -> str:
+        bus: Bus | None = None
         try:
             bus = self._bus()
             bus.topics()
-            bus.close()
         except SamlogError as error:
             return str(error)
+        finally:
+            if bus is not None:
+                bus.close()
         return ""
 
     def close(self) -> None:
-        if self._producer is not None:
-            self._producer.close()
-            self._producer = None
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = self._producer = None
 
 
 def open_sink(config: Config) -> KafkaSink:

@@ -96,7 +96,7 @@ def stdout_made(capfdbinary: pytest.CaptureFixture[bytes]) -> Made:
 
 
 @pytest.fixture
-def kafka_made(kafka_address: str) -> Made:
+def kafka_made(kafka_address: str) -> Iterator[Made]:
     import secrets
 
     from samlog.bus.kafka import KafkaBus
@@ -112,7 +112,8 @@ def kafka_made(kafka_address: str) -> Made:
         consumer.close()
         return found
 
-    return open_sink(config), delivered
+    yield open_sink(config), delivered
+    bus.close()
 
 
 def test_what_send_accepted_is_delivered_in_order(sink: Made) -> None:
