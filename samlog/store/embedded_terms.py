@@ -271,7 +271,8 @@ def index_event(event: Event, known: KnownTerms) -> Indexed:
 def _add_known(terms: list[str], plan: _Plan, event: Event) -> list[_Column]:
     """Adds texts, whole numbers and lists of texts; returns the columns that have something else.
 
-    With every term made anew an event took 65 µs, with `KnownTerms` 15 (50k Windows events).
+    With every term made anew `index_event` took 45 µs without its texts, with `KnownTerms` 27
+    (Windows events of 62 fields, batches of 5,000, 2 cores).
     """
     odd = []
     for name, column in plan.columns:
