@@ -11,10 +11,13 @@ from sigma.exceptions import SigmaError
 from detect import cache
 from detect.compile import Program, compile_rules
 from detect.condition import Node, Placeholders, condition_of, relocated, tests_of
+from detect.document import Document
 from detect.evaluate import text_predicate
+from detect.filters import Filter, filters_of
 from detect.logsource import SAME, Fields, Source
 from detect.mappings import RAW_SOURCES, SOURCES
 from detect.necessary import Clause, clauses
+from detect.places import NoField, Placed, Places
 from detect.rule import (
     PARSE_FAULTS,
     LoadReport,
@@ -26,7 +29,6 @@ from detect.rule import (
     read_rules,
     sigma_reason,
 )
-from detect.text import Slot
 from samlog.errors import RuleError
 
 
@@ -54,10 +56,7 @@ class Built(NamedTuple):
     program: Program
     needs: Sequence[Sequence[Clause]]
     sources: tuple[Source, ...]
-
-
-class _NoField(Exception):
-    """A rule reads a field that the events of a source do not have."""
+    filters: Sequence[Filter] = ()
 
 
 def build(
@@ -77,7 +76,7 @@ def build(
         kept.report.refused[:0] = report.refused
         kept.report.refused_products.update(report.refused_products)
         variants = tuple(Variant(*fields) for fields in kept.variants)
-        return Built(kept.report, variants, kept.program, kept.needs, sources)
+        return Built(kept.report, variants, kept.program, kept.needs, sources, kept.filters)
     unreadable = len(report.refused)
     products = report.refused_products.copy()
     with _no_collection():
@@ -89,7 +88,7 @@ def build(
             report.unmapped,
             report.refused_products - products,
         )
-        made = cache.Kept(own, built.variants, built.program, built.needs)
+        made = cache.Kept(own, built.variants, built.program, built.needs, built.filters)
         report.cache_problem = cache.write(cache_dir, key, made)
     return built
 
@@ -114,7 +113,9 @@ def _compiled(
     placeholders: Placeholders,
 ) -> Built:
     variants: list[Variant] = []
-    for parsed in parse_rules(files, report):
+    found: list[tuple[Document, RuleFile]] = []
+    rules = parse_rules(files, report, found)
+    for parsed in rules:
         rule = parsed.rule
         try:
             node = checked_condition(parsed, placeholders)
@@ -127,9 +128,41 @@ def _compiled(
             continue
         variants.extend(variant._replace(rule=len(report.loaded)) for variant in placed)
         report.loaded.append(rule)
+    filters = filters_of(found, rules, report, lambda p: checked_condition(p, placeholders))
+    filters = [f for f in filters if _can_be_asked(f, variants, report, sources)]
     program = compile_rules([variant.node for variant in variants])
     needs = [clauses(variant.node) for variant in variants]
-    return Built(report, tuple(variants), program, needs, sources)
+    return Built(report, tuple(variants), program, needs, sources, filters)
+
+
+def _can_be_asked(
+    found: Filter, variants: Sequence[Variant], report: LoadReport, sources: Sequence[Source]
+) -> bool:
+    """Tells whether events of its rules have the filter's fields; else refuses it."""
+    missing: set[str] = set()
+    placed = Placed(found.node)
+    for variant in variants:
+        if report.loaded[variant.rule].id in found.rules:
+            for fields in fields_of(variant, sources):
+                lacking = placed.missing(fields)
+                if not lacking:
+                    return True
+                missing |= lacking
+    if missing:
+        text = f"no event of its rules has the field {', '.join(sorted(missing))}"
+        report.refuse(
+            RuleError(
+                text, reason="unmapped_field", path=found.path, line=found.line, rule_id=found.id
+            )
+        )
+    return not missing
+
+
+def fields_of(variant: Variant, sources: Sequence[Source]) -> list[Fields]:
+    """Returns the field tables of the events that a variant is asked about."""
+    if variant.plain:
+        return [SAME]
+    return list(dict.fromkeys(sources[i].fields for i in sorted(variant.sources)))
 
 
 def checked_condition(parsed: ParsedRule, placeholders: Placeholders) -> Node:
@@ -169,8 +202,8 @@ def _place(
     missing: set[str] = set()
     for fields, numbers in by_fields.items():
         try:
-            placed = relocated(node, _Places(fields, missing))
-        except _NoField:
+            placed = relocated(node, Places(fields, missing))
+        except NoField:
             continue
         _add(variants, Variant(0, placed, frozenset(numbers), fields is SAME))
     if variants:
@@ -189,20 +222,3 @@ def _add(variants: list[Variant], new: Variant) -> None:
             variants[i] = old._replace(sources=old.sources | new.sources)
             return
     variants.append(new)
-
-
-class _Places(dict[str, Slot]):
-    """Names → slots of one `Fields`; notes the names that it has no place for."""
-
-    def __init__(self, fields: Fields, missing: set[str]) -> None:
-        super().__init__()
-        self._fields = fields
-        self._missing = missing
-
-    def __missing__(self, name: str) -> Slot:
-        slot = self._fields.slot(name)
-        if slot is None:
-            self._missing.add(name)
-            raise _NoField(name)
-        self[name] = slot
-        return slot

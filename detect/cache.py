@@ -32,6 +32,7 @@ class Kept(NamedTuple):
     variants: Sequence[tuple[int, Node, frozenset[int], bool]]
     program: Program
     needs: Sequence[Any]
+    filters: Sequence[Any] = ()
 
 
 def key_of(files: Iterable[RuleFile], mode: str, placeholders: Mapping[str, Sequence[str]]) -> str:
@@ -62,7 +63,8 @@ def read(directory: Path, key: str) -> Kept | None:
     digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
     if blake2b(body, digest_size=_DIGEST_BYTES).digest() != digest:
         return None
-    loaded, refused, unmapped, products, variants, code, constants, needs = pickle.loads(body)
+    loaded, refused, unmapped, products, variants, *rest = pickle.loads(body)
+    code, constants, needs, filters = rest
     report = LoadReport(
         [Rule(*fields) for fields in loaded],
         [_refused(*fields) for fields in refused],
@@ -70,7 +72,7 @@ def read(directory: Path, key: str) -> Kept | None:
         products,
     )
     program = Program(marshal.loads(code), tuple(Constant(*c) for c in constants))
-    return Kept(report, variants, program, needs)
+    return Kept(report, variants, program, needs, filters)
 
 
 def write(directory: Path, key: str, kept: Kept) -> str:
@@ -86,6 +88,7 @@ def write(directory: Path, key: str, kept: Kept) -> str:
             marshal.dumps(kept.program.code),
             [tuple(constant) for constant in kept.program.constants],
             kept.needs,
+            list(kept.filters),
         ),
         protocol=5,
     )

@@ -5,6 +5,7 @@ rules may be asked with the prefilter (candidates from `detect.index`) or withou
 same matches, and the tests hold them against each other.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Any, Literal
 from detect.build import Built, build
 from detect.compile import Predicate, bind
 from detect.evaluate import matched_fields
+from detect.filters import Filter
 from detect.index import Group
-from detect.logsource import Router, conflicts
+from detect.logsource import SAME, Fields, Router, conflicts
+from detect.places import Placed
 from detect.raw import declared
 from detect.rule import LoadReport, LogSource, Rule
 from detect.scan import Scanners
@@ -63,6 +66,8 @@ class Match:
 
     rule: Rule
     fields: Mapping[str, Any]
+    variant: int = -1
+    """Which of the engine's variants of the rule it was; for `Engine.fields_at`."""
 
 
 @dataclass(slots=True)
@@ -74,6 +79,8 @@ class Stats:
     matches: int = 0
     faults: dict[str, str] = field(default_factory=dict)
     """Rule id → what it raised. Such a rule is not asked again."""
+    filtered: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(rule id, filter id) → matches that the filter took away."""
 
 
 class _Members:
@@ -96,6 +103,8 @@ class Engine:
         self.stats = Stats()
         self._built = built
         self._scanners = scanners or Scanners()
+        self.filters: Sequence[Filter] = built.filters
+        self._filters = _by_rule(built.filters)
         self._predicates: list[Predicate | None] = list(bind(built.program))
         self._router = Router(built.sources, ROUTING[mode])
         self._searched: dict[str, bool] = {}
@@ -177,13 +186,36 @@ class Engine:
             rule = self.rules[variant.rule]
             try:
                 if predicate(low, raw, view) and rule.id not in seen:
+                    if rule.id in self._filters and self._is_filtered(number, rule.id, view):
+                        continue
                     seen.add(rule.id)
-                    found.append(Match(rule, matched_fields(variant.node, view)))
+                    found.append(Match(rule, matched_fields(variant.node, view), number))
             except RULE_FAULTS as error:
                 self._predicates[number] = None
                 self.stats.faults[rule.id] = f"{type(error).__name__}: {error}"[:300]
         self.stats.matches += len(found)
         return found
+
+    def _is_filtered(self, number: int, rule_id: str, view: View) -> bool:
+        """Tells whether a filter takes a match away, and counts it."""
+        fields = self.fields_at(number, view.event)
+        for filter_id, placed in self._filters[rule_id]:
+            if placed.holds(fields, view) is False:
+                self.stats.filtered[rule_id, filter_id] += 1
+                return True
+        return False
+
+    def fields_at(self, variant: int, event: Mapping[str, Any]) -> Fields:
+        """Returns where the fields of a rule are in an event that this variant of it fired on."""
+        chosen = self._built.variants[variant]
+        if chosen.plain:
+            return SAME
+        sources = self._router.route(event) & chosen.sources or chosen.sources
+        return self._built.sources[min(sources)].fields
+
+    def view(self, event: Mapping[str, Any]) -> View:
+        """Returns an event as conditions see it, for those who ask more of a match."""
+        return self._view(event)
 
     def _route(self, event: Mapping[str, Any]) -> _Members:
         sources = self._router.route(event)
@@ -256,6 +288,15 @@ class Engine:
                 self._searched.clear()
             self._searched[key] = found
         return found
+
+
+def _by_rule(filters: Sequence[Filter]) -> dict[str, list[tuple[str, Placed]]]:
+    found: dict[str, list[tuple[str, Placed]]] = {}
+    for each in filters:
+        placed = Placed(each.node)
+        for rule_id in each.rules:
+            found.setdefault(rule_id, []).append((each.id, placed))
+    return found
 
 
 def bits(mask: int) -> list[int]:

@@ -79,6 +79,8 @@ class Rule:
     path: str
     line: int
     sha256: str
+    name: str = ""
+    """What filters, correlations and a unit's overlay may call the rule; "" without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +156,20 @@ def read_rules(roots: Iterable[Path], report: LoadReport) -> list[RuleFile]:
     return list(found.values())
 
 
-def parse_rules(files: Sequence[RuleFile], report: LoadReport) -> list[ParsedRule]:
-    """Returns the rules in ``files``; everything refused is added to ``report.refused``."""
+def parse_rules(
+    files: Sequence[RuleFile],
+    report: LoadReport,
+    filters: list[tuple[Document, RuleFile]] | None = None,
+) -> list[ParsedRule]:
+    """Returns the rules in ``files``; everything refused is added to ``report.refused``.
+
+    Filter documents are appended to ``filters``, unread.
+    """
+    others = [] if filters is None else filters
     parsed: list[ParsedRule] = []
     first: dict[str, Rule] = {}
     for file in files:
-        for found in _parse_file(file, report):
+        for found in _parse_file(file, report, others):
             rule = found.rule
             if rule.id in first:
                 report.refuse(_second(rule, first[rule.id], file), rule.logsource[0])
@@ -180,9 +190,14 @@ def _second(rule: Rule, first: Rule, file: RuleFile) -> RuleError:
     )
 
 
-def _parse_file(file: RuleFile, report: LoadReport) -> Iterator[ParsedRule]:
+def _parse_file(
+    file: RuleFile, report: LoadReport, filters: list[tuple[Document, RuleFile]]
+) -> Iterator[ParsedRule]:
     try:
         for document in documents(file.path, file.data):
+            if isinstance(document.data, Mapping) and "filter" in document.data:
+                filters.append((document, file))
+                continue
             try:
                 yield parse_document(document, file)
             except RuleError as error:
@@ -241,8 +256,6 @@ def check_document(data: Any) -> None:
         raise RuleError("holds no mapping of names to values", reason="not_a_rule")
     if "correlation" in data:
         raise RuleError("correlations are not evaluated yet", reason="correlation_not_yet")
-    if "filter" in data:
-        raise RuleError("filters are not applied yet", reason="filter_not_yet")
     detection = data.get("detection")
     if not isinstance(detection, Mapping) or not isinstance(data.get("logsource"), Mapping):
         raise RuleError("has no detection or no logsource", reason="not_a_rule")
@@ -306,6 +319,7 @@ def metadata(sigma: SigmaRule, file: RuleFile, line: int) -> Rule:
         path=file.name,
         line=line,
         sha256=digest,
+        name=sigma.name or "",
     )
 
 

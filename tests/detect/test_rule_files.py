@@ -208,7 +208,8 @@ def test_a_rule_without_the_required_parts_is_refused(
         ("a: 0000-00-00", "not_yaml"),
         ("- just\n- a list", "not_a_rule"),
         ("correlation: {type: event_count}\ntitle: x", "correlation_not_yet"),
-        ("filter: {rules: any}\ntitle: x", "filter_not_yet"),
+        ("filter: {rules: any}\ntitle: x", "invalid_condition"),
+        ("filter: x\ntitle: x", "not_a_filter"),
     ],
 )
 def test_a_file_that_is_no_rule_is_refused(refusal: Refusal, text: str, reason: str) -> None:
