@@ -122,7 +122,7 @@ def _compiled(
         except (RuleError, SigmaError, *PARSE_FAULTS) as error:
             report.refuse(_refusal(error, parsed), rule.logsource[0])
             continue
-        placed = _place(rule, node, sources, raw=mode == "raw")
+        placed = place(rule, node, sources, raw=mode == "raw")
         if isinstance(placed, Unmapped):
             report.unmapped.append(placed)
             continue
@@ -190,7 +190,7 @@ def _refusal(error: Exception, parsed: ParsedRule) -> RuleError:
     return RuleError(str(error), reason=reason, path=path, line=rule.line, rule_id=rule.id)
 
 
-def _place(
+def place(
     rule: Rule, node: Node, sources: Sequence[Source], *, raw: bool
 ) -> list[Variant] | Unmapped:
     """Returns the rule once for every set of field places that its sources have."""
