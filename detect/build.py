@@ -1,8 +1,9 @@
 """From rule files to what an engine runs: read, parsed, placed in the events, and compiled."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,6 +58,8 @@ class Built(NamedTuple):
     needs: Sequence[Sequence[Clause]]
     sources: tuple[Source, ...]
     filters: Sequence[Filter] = ()
+    sha256: str = ""
+    """Of the rule files' names and bytes and of the values of placeholders."""
 
 
 def build(
@@ -76,7 +79,8 @@ def build(
         kept.report.refused[:0] = report.refused
         kept.report.refused_products.update(report.refused_products)
         variants = tuple(Variant(*fields) for fields in kept.variants)
-        return Built(kept.report, variants, kept.program, kept.needs, sources, kept.filters)
+        digest = content_hash(files, placeholders)
+        return Built(kept.report, variants, kept.program, kept.needs, sources, kept.filters, digest)
     unreadable = len(report.refused)
     products = report.refused_products.copy()
     with _no_collection():
@@ -132,30 +136,51 @@ def _compiled(
     filters = [f for f in filters if _can_be_asked(f, variants, report, sources)]
     program = compile_rules([variant.node for variant in variants])
     needs = [clauses(variant.node) for variant in variants]
-    return Built(report, tuple(variants), program, needs, sources, filters)
+    digest = content_hash(files, placeholders)
+    return Built(report, tuple(variants), program, needs, sources, filters, digest)
+
+
+def content_hash(files: Iterable[RuleFile], placeholders: Placeholders) -> str:
+    """Returns what names a rule set wherever it lies: the same files give the same."""
+    digest = sha256()
+    for file in sorted(files, key=lambda file: (file.name, file.data)):
+        digest.update(f"{file.name}\0{len(file.data)}\0".encode("utf-8", "replace"))
+        digest.update(file.data)
+    for name, values in sorted(placeholders.items()):
+        digest.update(f"{name}\0{list(values)!r}\0".encode("utf-8", "replace"))
+    return digest.hexdigest()
 
 
 def _can_be_asked(
     found: Filter, variants: Sequence[Variant], report: LoadReport, sources: Sequence[Source]
 ) -> bool:
     """Tells whether events of its rules have the filter's fields; else refuses it."""
-    missing: set[str] = set()
-    placed = Placed(found.node)
-    for variant in variants:
-        if report.loaded[variant.rule].id in found.rules:
-            for fields in fields_of(variant, sources):
-                lacking = placed.missing(fields)
-                if not lacking:
-                    return True
-                missing |= lacking
+    missing = lacking(Placed(found.node), found.rules, variants, report, sources)
     if missing:
         text = f"no event of its rules has the field {', '.join(sorted(missing))}"
-        report.refuse(
-            RuleError(
-                text, reason="unmapped_field", path=found.path, line=found.line, rule_id=found.id
-            )
-        )
+        error = RuleError(text, reason="unmapped_field", path=found.path, line=found.line)
+        error.rule_id = found.id
+        report.refuse(error)
     return not missing
+
+
+def lacking(
+    placed: Placed,
+    rules: Collection[str],
+    variants: Sequence[Variant],
+    report: LoadReport,
+    sources: Sequence[Source],
+) -> set[str]:
+    """Returns the fields for want of which a condition can be asked about no event of ``rules``."""
+    missing: set[str] = set()
+    for variant in variants:
+        if report.loaded[variant.rule].id in rules:
+            for fields in fields_of(variant, sources):
+                found = placed.missing(fields)
+                if not found:
+                    return set()
+                missing |= found
+    return missing
 
 
 def fields_of(variant: Variant, sources: Sequence[Source]) -> list[Fields]:

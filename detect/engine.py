@@ -134,6 +134,11 @@ class Engine:
         )
         return cls(built, mode=mode)
 
+    @property
+    def built(self) -> Built:
+        """Returns what the engine was made of."""
+        return self._built
+
     def prepare(self) -> None:
         """Builds the index of every kind of event that the tables name, before the first event.
 

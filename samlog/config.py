@@ -121,6 +121,8 @@ class Unit(Model):
     """Name for people."""
     defaults: UnitDefaults = UnitDefaults()
     """What alerts and events of this unit say where nothing else does."""
+    overlay: Path | None = None
+    """YAML file of what this unit changes about the common rules: disable, exception, level."""
 
 
 class Retention(Model):
