@@ -59,6 +59,10 @@ _NAMED: dict[str, Action] = {
     "ImportKeyPair": Action(("iam",), ("admin", "creation")),
 }
 
+_OF_A_USER = ("User", "LoginProfile", "AccessKey", "MFADevice", "SSHPublicKey") + (
+    "ServiceSpecificCredential",
+    "SigningCertificate",
+)
 _SERVICES = {
     "iam": "iam",
     "organizations": "iam",
@@ -84,6 +88,8 @@ def action(name: str, source: str) -> Action:
         return Action((category,), ("info",))
     for words, kind in _VERBS:
         if name.startswith(words):
-            who = ("user",) if "User" in name else ("group",) if "Group" in name else ()
+            who = ("group",) if "Group" in name else ()
+            if any(word in name for word in _OF_A_USER):
+                who = ("user",)
             return Action((category,), ("info",) if kind == "access" else (kind, *who))
     return Action((category,), ("info",))

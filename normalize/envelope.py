@@ -89,6 +89,8 @@ def _beats(record: Mapping[str, Any], message: str) -> Envelope:
             _keep(found, key, value)
         elif value is not None and key != "log":
             found.rest[key] = capped(value)
+    for key in ("_conf", "_tmp"):
+        _setting(found, record.get(key))
     _event_part(found, record.get("event"))
     tags = record.get("tags")
     if isinstance(tags, list):
@@ -197,6 +199,13 @@ def _event_part(found: Envelope, event: Any) -> None:
         found.created = created
     if rest := {key: event[key] for key in event if key not in _EVENT_KEYS}:
         found.rest["event"] = capped(rest)
+
+
+def _setting(found: Envelope, settings: Any) -> None:
+    """Elastic Agent's setting "Timezone Offset", which its integrations send along."""
+    tz = settings.get("tz_offset") if isinstance(settings, dict) else None
+    if isinstance(tz, str) and tz != "local":
+        found.tz = tz
 
 
 def _labels(found: Envelope, labels: Any) -> None:

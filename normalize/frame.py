@@ -101,7 +101,9 @@ class Normalizer:
         own = event.pop("samlog.origin", "") or (envelope.origin if envelope else "")
         origin = context.origin or own or context.fallback
         shape = strip_reserved(event)
-        set_time(event, raw.timestamp, raw.received_at, raw.tags)
+        # An agent's clock may be wrong: what happened before we got it is possible.
+        latest = max(raw.received_at, context.received)
+        set_time(event, raw.timestamp, latest, raw.tags)
         changed = coerce_checked(event, shape.checks)
         if changed:
             raw.tags.append("field_invalid")

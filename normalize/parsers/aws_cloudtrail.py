@@ -5,7 +5,8 @@ Format: "CloudTrail record contents" of the user guide, versions 1.0 to 1.11. EC
 ``event.provider``) and with which outcome. AWS's own fields stay below ``aws.cloudtrail.`` under
 Elastic's names; request parameters, response elements, additional data and service details are
 there twice: leaf by leaf below ``aws.cloudtrail.flattened.<request_parameters|..>.<path>``, which
-rules read, and whole as JSON text in ``aws.cloudtrail.request_parameters`` and so on.
+rules read, and whole as JSON text in ``aws.cloudtrail.request_parameters`` and so on. Digest files
+(integrity of the log files) are read as well: ``file.path`` is the digest's place.
 """
 
 from collections.abc import Mapping
@@ -16,10 +17,11 @@ import orjson
 from normalize.address import is_ip
 from normalize.aws_actions import action
 from normalize.jsontext import capped
+from normalize.vendor_object import put, set_leaves, text
 from samlog.event import Event, RawEvent
 
 NAME = "aws_cloudtrail"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"cloudtrail", "aws.cloudtrail"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = ({"product": "aws", "service": "cloudtrail"},)
@@ -72,7 +74,12 @@ _OBJECTS = (
     ("responseElements", "response_elements"),
     ("additionalEventData", "additional_eventdata"),
     ("serviceEventDetails", "service_event_details"),
+    ("insightDetails", "insight_details"),
 )
+_KNOWN = frozenset(key for key, _ in _COPIED + _OBJECTS) | frozenset(
+    ("eventID", "sourceIPAddress", "userIdentity", "resources", "tlsDetails")
+)
+_KNOWN_OF_IDENTITY = frozenset(key for key, _ in _IDENTITY) | {"sessionContext"}
 _SESSION = "aws.cloudtrail.user_identity.session_context."
 
 
@@ -81,6 +88,8 @@ def matches(raw: RawEvent) -> bool:
     record = raw.json
     if record is None:
         return False
+    if "digestS3Object" in record and "digestEndTime" in record:
+        return True
     return (
         "eventSource" in record
         and "eventName" in record
@@ -92,6 +101,8 @@ def parse(raw: RawEvent) -> Event:
     """Returns the event; never refuses an object."""
     record = raw.json or {}
     event: Event = {"event.dataset": "aws.cloudtrail", "cloud.provider": "aws"}
+    if "digestS3Object" in record:
+        return _digest(event, record)
     _copy(event, record, _COPIED)
     name, source = str(record.get("eventName", "")), str(record.get("eventSource", ""))
     event["event.category"], event["event.type"] = map(list, action(name, source))
@@ -110,6 +121,18 @@ def parse(raw: RawEvent) -> Event:
     _tls(event, record.get("tlsDetails"))
     _outcome(event, record)
     _targets(event, record, source)
+    if unknown := record.keys() - _KNOWN:
+        set_leaves(event, "aws.cloudtrail", {key: record[key] for key in sorted(unknown)})
+    return event
+
+
+def _digest(event: Event, record: Mapping[str, Any]) -> Event:
+    """What lists an hour's log files with their hashes ("CloudTrail digest file structure")."""
+    put(event, "@timestamp", record.get("digestEndTime"))
+    event["event.type"] = ["info"]
+    put(event, "cloud.account.id", text(record, "awsAccountId"))
+    put(event, "file.path", text(record, "digestS3Object"))
+    set_leaves(event, "aws.cloudtrail.digest", record)
     return event
 
 
@@ -125,6 +148,9 @@ def _identity(event: Event, identity: Any) -> None:
     if not isinstance(identity, dict):
         return
     _copy(event, identity, _IDENTITY)
+    if unknown := identity.keys() - _KNOWN_OF_IDENTITY:
+        rest = {key: identity[key] for key in sorted(unknown)}
+        set_leaves(event, "aws.cloudtrail.user_identity", rest)
     context = identity.get("sessionContext")
     if not isinstance(context, dict):
         return

@@ -114,3 +114,15 @@ def test_an_agent_cannot_smuggle_in_objects_where_ecs_has_words(one: One) -> Non
     event = one(orjson.dumps({"message": LINE, "host": {"name": {"a": 1}}, "agent": {"id": [{}]}}))
     assert event["event.dataset"] == "system.auth"
     assert not isinstance(event.get("host.name"), dict)
+
+
+def test_the_zone_that_elastic_agent_sends_along_is_the_lines_zone(one: One) -> None:
+    record = {"message": "Jan 10 13:37:01 h cron[1]: x", "_conf": {"tz_offset": "America/Chicago"}}
+    event = one(orjson.dumps(record))
+    assert event["@timestamp"] == "2026-01-10T19:37:01.000Z"
+
+
+def test_an_event_may_have_happened_after_the_agents_wrong_clock(one: One) -> None:
+    line = orjson.dumps({"eventSource": "x", "eventName": "y", "eventTime": "2026-01-10T12:00:00Z"})
+    event = one(orjson.dumps({"message": line.decode(), "@timestamp": "2020-04-28T11:07:58.223Z"}))
+    assert event["@timestamp"] == "2026-01-10T12:00:00.000Z"

@@ -25,6 +25,7 @@ FILES = sample_files()
 VENDOR = (
     *("samlog.", "labels.", "system.", "nginx.", "apache.", "aws.", "zeek.", "cisco.", "winlog."),
     "azure.vmconnection.",
+    *("okta.", "cisco_duo.", "keycloak.", "freeradius.", "openldap.", "kubernetes."),
 )
 UTC_MS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 HOSTILE = (

@@ -1,0 +1,144 @@
+"""Kubernetes API server audit events, JSON: who asked the API for what, and what it answered.
+
+Format: audit.k8s.io/v1 (v1beta1, v1alpha1), one event a line, from the log or webhook back end; an
+``EventList`` (webhook) is taken where its one item stands in it. ECS fields: ``user.name``,
+``source.ip`` (the client, the first of sourceIPs), ``event.action`` = verb, ``event.outcome`` by
+status and by the authorizer's decision, ``orchestrator.*`` the object. All of Kubernetes' own
+fields are below ``kubernetes.audit.`` in their spelling; dots in annotations become ``_``.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from normalize.address import is_ip
+from normalize.vendor_object import part, put, set_leaves, text
+from normalize.web import set_url
+from samlog.event import Event, RawEvent
+
+NAME = "kubernetes_audit"
+VERSION = 1
+HINTS = frozenset({"kubernetes", "kubernetes.audit_logs", "k8s_audit"})
+PROGRAMS: frozenset[str] = frozenset()
+LOGSOURCES = (
+    {"product": "kubernetes", "service": "audit"},
+    {"product": "kubernetes", "category": "application", "service": "audit"},
+)
+LOG_CLASSES = ("LC-15", "LC-23")
+CONTENT = "json"
+ORDER = 40
+
+_TYPES = {
+    "create": "creation",
+    "update": "change",
+    "patch": "change",
+    "delete": "deletion",
+    "deletecollection": "deletion",
+    "get": "access",
+    "list": "access",
+    "watch": "access",
+}
+_IAM = frozenset(
+    ("roles", "rolebindings", "clusterroles", "clusterrolebindings", "serviceaccounts")
+    + ("certificatesigningrequests", "tokenreviews", "users", "groups")
+)
+_PREFIX = "kubernetes.audit"
+_APART = frozenset(("annotations", "requestObject", "responseObject", "objectRef"))
+_NOISE = frozenset(("managedFields",))
+_MAX_OBJECT_LEAVES = 128
+
+
+def matches(raw: RawEvent) -> bool:
+    """A JSON object with ``auditID``, ``verb`` and ``requestURI``, or a list of such."""
+    record = raw.json
+    if record is None:
+        return False
+    record = _only(record)
+    return "auditID" in record and ("verb" in record or "requestURI" in record)
+
+
+def parse(raw: RawEvent) -> Event:
+    """Returns the event; never refuses an object."""
+    record = _only(raw.json or {})
+    event: Event = {"event.dataset": "kubernetes.audit_logs", "event.kind": "event"}
+    moment = text(record, "requestReceivedTimestamp") or text(record, "stageTimestamp")
+    put(event, "@timestamp", moment or text(record, "timestamp"))
+    identity, stage = text(record, "auditID"), text(record, "stage")
+    if identity:
+        event["samlog.origin"] = f"kubernetes|{identity}|{stage}"
+    _who(event, record)
+    _what(event, record)
+    _outcome(event, record)
+    _vendor(event, record)
+    return event
+
+
+def _only(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the event in a list of one, as the webhook back end sends them."""
+    items = record.get("items")
+    if isinstance(items, list) and len(items) == 1 and isinstance(items[0], dict):
+        return items[0]
+    return record
+
+
+def _who(event: Event, record: Mapping[str, Any]) -> None:
+    """The one whose rights were used: the impersonated user where there is one."""
+    user, impersonated = part(record, "user"), part(record, "impersonatedUser")
+    put(event, "user.name", text(user, "username"))
+    put(event, "user.id", text(user, "uid"))
+    put(event, "user.effective.name", text(impersonated, "username"))
+    addresses = record.get("sourceIPs")
+    if isinstance(addresses, list):
+        for address in addresses[:1]:
+            if isinstance(address, str) and is_ip(address):
+                event["source.ip"] = event["source.address"] = address
+    put(event, "user_agent.original", text(record, "userAgent"))
+
+
+def _what(event: Event, record: Mapping[str, Any]) -> None:
+    verb = text(record, "verb")
+    reference = part(record, "objectRef")
+    resource = text(reference, "resource")
+    put(event, "event.action", verb)
+    event["event.category"] = ["iam"] if resource in _IAM else ["configuration"]
+    event["event.type"] = [_TYPES.get(verb, "info")]
+    if event["event.type"] == ["access"]:
+        event["event.category"] = ["api"]
+    if uri := text(record, "requestURI"):
+        set_url(event, uri)
+    event["orchestrator.type"] = "kubernetes"
+    put(event, "orchestrator.namespace", text(reference, "namespace"))
+    put(event, "orchestrator.resource.type", resource)
+    put(event, "orchestrator.resource.name", text(reference, "name"))
+    put(event, "orchestrator.api_version", text(reference, "apiVersion"))
+
+
+def _outcome(event: Event, record: Mapping[str, Any]) -> None:
+    """Of the stage RequestReceived nobody knows the outcome yet."""
+    decision = part(record, "annotations").get("authorization.k8s.io/decision")
+    code = part(record, "responseStatus").get("code")
+    if decision == "forbid":
+        event["event.outcome"] = "failure"
+        event["event.type"].append("denied")
+    elif isinstance(code, int) and not isinstance(code, bool):
+        event["event.outcome"] = "success" if code < 400 else "failure"
+        event["http.response.status_code"] = code
+    put(event, "event.reason", text(record, "responseStatus", "reason"))
+
+
+def _vendor(event: Event, record: Mapping[str, Any]) -> None:
+    set_leaves(event, _PREFIX, {k: v for k, v in record.items() if k not in _APART}, as_sent=True)
+    for key in ("objectRef", "annotations"):
+        value = {name.replace(".", "_"): item for name, item in part(record, key).items()}
+        set_leaves(event, f"{_PREFIX}.{key}", value, as_sent=True)
+    for key in ("requestObject", "responseObject"):
+        value = _without_noise(part(record, key))
+        set_leaves(event, f"{_PREFIX}.{key}", value, as_sent=True, limit=_MAX_OBJECT_LEAVES)
+
+
+def _without_noise(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves out who manages which field: thousands of names without a value."""
+    kept = dict(value)
+    metadata = kept.get("metadata")
+    if isinstance(metadata, dict):
+        kept["metadata"] = {k: v for k, v in metadata.items() if k not in _NOISE}
+    return kept

@@ -1,0 +1,105 @@
+"""A vendor's own JSON object, kept leaf by leaf under the vendor's namespace.
+
+Names are written as Elastic writes them: ``alternateId`` becomes ``alternate_id``. The leaves of
+the objects in a list become one list. What goes beyond the bounds is in ``event.original`` only.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from samlog.event import Event
+
+MAX_LEAVES = 256
+"""Leaves of one object that become fields."""
+MAX_NAME = 128
+"""A longer key is not a field's name: somebody's data stands where a name should."""
+_MAX_DEPTH = 12
+_MAX_ITEMS = 256
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+@lru_cache(maxsize=4096)
+def snake(name: str) -> str:
+    """Returns ``requestURI`` as ``request_uri``; linear, and of names up to `MAX_NAME` only."""
+    return _HUMP.sub("_", name).lower()
+
+
+def set_leaves(
+    event: Event, prefix: str, value: Any, *, as_sent: bool = False, limit: int = MAX_LEAVES
+) -> None:
+    """Sets every leaf of ``value`` below ``prefix``; null, "" and empty things set nothing.
+
+    Args:
+        event: gets the fields; a field that it has already becomes a list.
+        prefix: without the last dot.
+        value: what JSON can hold; deeper than 12 levels is left out.
+        as_sent: keeps the names as they are, for keys that are data rather than names.
+        limit: number of fields that are set at most.
+    """
+    leaves: Event = {}
+    _walk(leaves, prefix, value, as_sent, limit, _MAX_DEPTH)
+    for name, leaf in leaves.items():
+        _add(event, name, leaf)
+
+
+def _walk(out: Event, prefix: str, value: Any, as_sent: bool, limit: int, depth: int) -> None:
+    if isinstance(value, dict):
+        if depth:
+            for key, item in value.items():
+                if key and len(key) <= MAX_NAME:
+                    name = f"{prefix}.{key if as_sent else snake(key)}"
+                    _walk(out, name, item, as_sent, limit, depth - 1)
+    elif isinstance(value, list):
+        if depth:
+            for item in value[:_MAX_ITEMS]:
+                _walk(out, prefix, item, as_sent, limit, depth - 1)
+    elif value is not None and value != "" and (prefix in out or len(out) < limit):
+        before = out.get(prefix)
+        if before is None:
+            out[prefix] = value
+        elif isinstance(before, list):
+            before.append(value)
+        else:
+            out[prefix] = [before, value]
+
+
+def _add(event: Event, name: str, value: Any) -> None:
+    before = event.get(name)
+    if before is None:
+        event[name] = value
+    else:
+        values = before if isinstance(before, list) else [before]
+        event[name] = [*values, *value] if isinstance(value, list) else [*values, value]
+
+
+def text(record: Mapping[str, Any], *path: str) -> str:
+    """Returns the text at ``path`` in nested objects, "" when there is none.
+
+    Numbers are texts as well; "null" and "-" are how software writes nothing.
+    """
+    node: Any = record
+    for key in path:
+        node = node.get(key) if isinstance(node, dict) else None
+    if isinstance(node, str):
+        return "" if node in ("null", "-") else node
+    return str(node) if isinstance(node, (int, float)) and not isinstance(node, bool) else ""
+
+
+def part(record: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Returns the object that ``key`` holds, an empty one when it holds something else."""
+    value = record.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: Any, limit: int = _MAX_ITEMS) -> list[dict[str, Any]]:
+    """Returns the objects in a list, at most ``limit``; none when ``value`` is no list."""
+    return [item for item in value[:limit] if isinstance(item, dict)] if type(value) is list else []
+
+
+def put(event: Event, name: str, value: Any) -> None:
+    """Sets a field unless ``value`` is empty."""
+    if value is not None and value != "" and value != []:
+        event[name] = value

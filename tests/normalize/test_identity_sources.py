@@ -1,0 +1,140 @@
+"""What the parsers of identity services and clouds promise beyond their samples."""
+
+from collections.abc import Callable
+
+import orjson
+import pytest
+
+from normalize.vendor_object import MAX_LEAVES, set_leaves, snake
+from samlog.event import Event
+
+One = Callable[..., Event]
+FLOW = "203.0.113.1 192.0.2.1 ACCEPT 443 40000"
+HEADER = "srcaddr dstaddr action srcport dstport"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("requestURI", "request_uri"),
+        ("alternateId", "alternate_id"),
+        ("isADSyncOn", "is_ad_sync_on"),
+        ("rdsDbInstanceDetails", "rds_db_instance_details"),
+        ("already_snake", "already_snake"),
+        ("X", "x"),
+    ],
+)
+def test_names_are_written_with_underscores(name: str, expected: str) -> None:
+    assert snake(name) == expected
+
+
+def test_leaves_of_objects_in_a_list_become_one_list() -> None:
+    event: Event = {}
+    set_leaves(event, "v", {"target": [{"id": 1}, {"id": 2, "x": None}], "empty": {}, "no": ""})
+    assert event == {"v.target.id": [1, 2]}
+
+
+def test_an_object_of_thousands_of_names_becomes_a_bounded_number_of_fields() -> None:
+    event: Event = {}
+    set_leaves(event, "v", {f"k{n}": n for n in range(10_000)})
+    assert len(event) == MAX_LEAVES
+
+
+def test_what_nests_without_end_is_left_out() -> None:
+    deep: object = 1
+    for _ in range(500):
+        deep = {"d": [deep]}
+    event: Event = {}
+    set_leaves(event, "v", {"deep": deep, "flat": 1})
+    assert event == {"v.flat": 1}
+
+
+def test_a_flow_in_any_order_is_read_by_the_header_before_it(one: One) -> None:
+    event = one(f"{HEADER}\n{FLOW}")
+    assert event["samlog.parser"].startswith("aws_vpcflow/")
+    assert (event["source.ip"], event["source.port"]) == ("203.0.113.1", 443)
+    assert event["event.action"] == "accept"
+
+
+def test_a_flow_of_unknown_order_keeps_its_text_and_says_so(one: One) -> None:
+    event = one(f"{HEADER}\n{FLOW} more", {"source": b"aws_vpcflow"})
+    assert event["event.original"].endswith("more")
+    assert not any(name.startswith("source.") for name in event)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["2 a b c d e f g h i j k ACCEPT OK", "1 2 3 4 5 6", "version one two", "2 " * 13 + "OK"],
+)
+def test_a_line_of_as_many_words_is_no_flow(one: One, line: str) -> None:
+    assert one(line)["samlog.parser"].startswith("text/")
+
+
+def test_a_detail_record_of_radius_may_span_lines(one: One) -> None:
+    record = 'Sat Jan 10 13:57:01 2026\n\tAcct-Status-Type = Start\n\tUser-Name = "åse"\n'
+    event = one(record)
+    assert event["event.dataset"] == "freeradius.detail"
+    assert event["event.type"] == ["start"]
+    assert event["user.name"] == "åse"
+
+
+def test_a_password_in_a_detail_record_is_not_made_a_field(one: One) -> None:
+    event = one('Sat Jan 10 13:57:01 2026\n\tUser-Name = "x"\n\tUser-Password = "hemmeligt"\n')
+    made = {name: value for name, value in event.items() if name != "event.original"}
+    assert b"hemmeligt" not in orjson.dumps(made)
+
+
+def test_a_user_of_keycloak_cannot_forge_the_id_behind_a_comma(one: One) -> None:
+    line = (
+        "2026-01-10 13:56:03,123 WARN  [org.keycloak.events] (t) "
+        'type="LOGIN_ERROR", userId="7", ipAddress="203.0.113.1", username="x, userId=admin"'
+    )
+    event = one(line)
+    assert (event["user.id"], event["user.name"]) == ("7", "x, userId=admin")
+
+
+@pytest.mark.parametrize(
+    ("address", "ip", "port"),
+    [
+        ("[2001:db8::1]:1234", "2001:db8::1", 1234),
+        ("2001:db8::1#1234", "2001:db8::1", 1234),
+        ("192.0.2.1:1234", "192.0.2.1", 1234),
+        ("2001:db8::1", "2001:db8::1", None),
+        ("0.0.0.0.0:99999999", None, None),
+    ],
+)
+def test_the_address_of_duos_device_may_carry_a_port(
+    one: One, address: str, ip: str | None, port: int | None
+) -> None:
+    record = {"txid": "1", "factor": "push", "access_device": {"ip": address}, "timestamp": 1.7e9}
+    event = one(orjson.dumps(record))
+    assert (event.get("source.ip"), event.get("source.port")) == (ip, port)
+    assert event["source.address"] == address
+
+
+def test_the_first_source_address_is_the_client_of_the_kubernetes_api(one: One) -> None:
+    record = {"auditID": "1", "verb": "get", "sourceIPs": ["203.0.113.1", "192.0.2.1"]}
+    assert one(orjson.dumps(record))["source.ip"] == "203.0.113.1"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"eventType": [], "actor": 1, "published": {}, "target": [1], "client": "x"},
+        {"txid": 1, "factor": 2, "access_device": [], "user": 3, "timestamp": "x"},
+        {"action": {}, "isotimestamp": [], "object": {}, "description": "{broken"},
+        {"realmId": 1, "type": {}, "ipAddress": [], "time": 10**30, "details": []},
+        {"schemaVersion": 1, "service": [], "resource": 1, "severity": "x", "type": 7},
+        {"webaclId": 1, "httpRequest": [], "timestamp": 1e300, "ruleGroupList": 4},
+        {"auditID": [], "verb": {}, "sourceIPs": {}, "annotations": 1, "objectRef": []},
+        {"auditID": "1", "requestURI": 5, "sourceIPs": [None, {}], "responseStatus": {"code": "x"}},
+        {"srcaddr": 1, "dstaddr": [], "interface-id": {}, "log-status": None, "start": "9" * 99},
+        {"digestS3Object": [], "digestEndTime": {}, "logFiles": 1},
+        {"sekey": 1, "surfaced_timestamp": 10**30, "surfaced_auth": []},
+    ],
+)
+def test_values_of_wrong_types_lose_nothing(one: One, record: Event) -> None:
+    data = orjson.dumps(record) if 10**30 not in record.values() else str(record).encode()
+    event = one(data.replace(b"'", b'"'))
+    assert event["event.original"]
+    assert orjson.dumps(event)
