@@ -26,6 +26,10 @@ VENDOR = (
     *("samlog.", "labels.", "system.", "nginx.", "apache.", "aws.", "zeek.", "cisco.", "winlog."),
     "azure.vmconnection.",
     *("okta.", "cisco_duo.", "keycloak.", "freeradius.", "openldap.", "kubernetes."),
+    "auditd.",
+    # who an audit record is about; as Elastic's auditd integration names them
+    *("user.audit.", "user.saved.", "user.filesystem.", "user.owner.", "user.selinux."),
+    "user.terminal",
 )
 UTC_MS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 HOSTILE = (

@@ -1,0 +1,162 @@
+r"""One audit record: ``type=SYSCALL msg=audit(1611091464.740:263): key=value ..``.
+
+Formats: auditd's log (raw and ENRICHED, where names follow behind ``\x1d``), what audisp hands to
+syslog, what ausearch prints, and the kernel's own lines (``audit: type=1400 audit(..): ..``).
+"""
+
+import re
+from typing import NamedTuple
+
+from normalize.audit.types import NAMES
+
+MAX_FIELDS = 512
+"""Fields read of one record; an EXECVE of the kernel has at most about 300 (7,500 bytes)."""
+
+HEAD = re.compile(
+    r"(?:node=(?P<node>\S{1,255}) )?"
+    r"(?:type=(?P<type>[A-Z][A-Z0-9_]{1,39}|\d{4}|UNKNOWN\[(?P<number>\d{1,5})\]) (?:msg=)?)"
+    r"audit\((?P<s>\d{1,12})(?:\.(?P<fraction>\d{1,9}))?:(?P<serial>\d{1,10})\): ?"
+)
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}(?:\[\d{1,6}\])?=")
+_WORD = re.compile(r"\S+")
+_NEXT = re.compile(r"\s(?=[A-Za-z_][A-Za-z0-9_.-]{0,63}=)")
+_MSG = re.compile(r"(?:^|\s)msg=(['\"])")
+_HEX = re.compile(r"(?:[0-9A-F]{2})+")
+_CAPITALS = re.compile(r"[A-Z][A-Z0-9_]*")
+_AVC = re.compile(r"avc: {1,4}(denied|granted) {1,4}\{ ?([^{}]{0,1000}?) ?\}")
+_ARGUMENT = re.compile(r"a\d")
+_LOGIN = re.compile(r"\b(old|new) (auid|ses)=")
+
+NOTHING = frozenset({"?", "(null)", ""})
+TEXTS = frozenset(
+    ("exe", "cmd", "data", "path", "comm", "file", "name", "watch", "cwd", "acct", "dir", "vm")
+    + ("old-chardev", "new-chardev", "old-disk", "new-disk", "old-fs", "new-fs", "old-net")
+    + ("new-net", "device", "cgroup", "apparmor", "operation", "denied_mask", "info", "profile")
+    + ("requested_mask", "old-rng", "new-rng", "ocomm", "grp", "new_group", "invalid_context")
+    + ("sw", "root_dir", "proctitle", "key", "unit", "grantors", "hostname", "dest", "saddr_path")
+    + ("op", "module", "profile_name", "pre_exe", "grp_name", "uri", "fp")
+)
+"""Fields whose value the sender chooses; written in hex where it has a space, a quote or any byte
+outside of ASCII's letters (audit_log_untrustedstring)."""
+
+
+class Record(NamedTuple):
+    """``fields`` are the decoded values, without those that say "nothing"; ``inner`` those within
+    ``msg='..'``; ``names`` what the daemon wrote behind them in capitals (``UID="root"``)."""
+
+    type: str
+    node: str
+    epoch: str
+    serial: int
+    fields: dict[str, str]
+    inner: dict[str, str]
+    names: dict[str, str]
+    text: str
+
+    def get(self, *keys: str) -> str:
+        """Returns the first of ``keys`` that has a value, "" if none has; ``inner`` counts too."""
+        for key in keys:
+            value = self.fields.get(key) or self.inner.get(key)
+            if value:
+                return value
+        return ""
+
+
+def read_record(line: str) -> Record | None:
+    """Returns the record in ``line``, which may have a syslog header before it; None if none."""
+    head = HEAD.search(line)
+    if head is None:
+        return None
+    kind = head["number"] or head["type"]
+    kind = NAMES.get(kind, f"UNKNOWN[{kind}]") if kind.isdigit() else kind
+    body, names = _split_names(line[head.end() :])
+    inner_text = ""
+    if message := _MSG.search(body):
+        end = body.rfind(message[1])
+        if end >= message.end():
+            body, inner_text = body[: message.start()], body[message.end() : end]
+        else:
+            # cut off before the closing quote
+            body, inner_text = body[: message.start()], body[message.end() :]
+    fields: dict[str, str] = {}
+    if avc := _AVC.match(body):
+        fields["seresult"], fields["seperms"] = avc.groups()
+        body = body[avc.end() :]
+    if kind == "LOGIN":
+        body = _LOGIN.sub(r"\1_\2=", body)
+    _pairs(body, fields, names, spaced=False)
+    inner: dict[str, str] = {}
+    if inner_text:
+        _pairs(inner_text, inner, names, spaced=True)
+    epoch = f"{head['s']}.{(head['fraction'] or '0')[:9]}"
+    return Record(kind, head["node"] or "", epoch, int(head["serial"]), fields, inner, names, line)
+
+
+def _split_names(body: str) -> tuple[str, dict[str, str]]:
+    r"""Takes off what follows ``\x1d`` (which rsyslog writes as #035): names for the numbers."""
+    for separator in ("\x1d", "#035"):
+        at = body.find(separator)
+        if at >= 0:
+            names: dict[str, str] = {}
+            _pairs(body[at + len(separator) :], names, names, spaced=False)
+            return body[:at], names
+    return body, {}
+
+
+def _pairs(text: str, into: dict[str, str], names: dict[str, str], *, spaced: bool) -> None:
+    """Reads ``key=value`` pairs; with ``spaced``, bare values reach to the next key."""
+    at, end, count = 0, len(text), 0
+    while at < end and count < MAX_FIELDS:
+        key = _KEY.match(text, at)
+        if key is None:
+            word = _WORD.match(text, at)
+            at = word.end() + 1 if word else at + 1
+            continue
+        count += 1
+        name, start = key[0][:-1], key.end()
+        quote = text[start : start + 1]
+        if quote == '"' and (close := text.find('"', start + 1)) > 0:
+            value, at = text[start + 1 : close], close + 1
+        elif quote == "{" and (close := text.find("}", start + 1)) > 0:
+            value, at = text[start + 1 : close].strip(), close + 1
+        else:
+            value, at = _bare(text, start, name, spaced)
+        if value in NOTHING and not (quote == '"' and value and _ARGUMENT.match(name)):
+            continue
+        target = names if into is not names and _CAPITALS.fullmatch(name) else into
+        target.setdefault(name, value)
+
+
+def _bare(text: str, start: int, name: str, spaced: bool) -> tuple[str, int]:
+    if spaced:
+        following = _NEXT.search(text, start)
+        at = following.start() if following else len(text)
+        value = text[start:at].strip().strip("'\"")
+    else:
+        word = _WORD.match(text, start)
+        at = word.end() if word else start
+        value = text[start:at].strip("'\"").rstrip(",")
+    if name in TEXTS or _ARGUMENT.match(name):
+        value = unhex(value)
+    return value, at
+
+
+def unhex(value: str) -> str:
+    """Returns the text that ``value`` is the hex of; ``value`` itself where it is plain text.
+
+    The kernel uses capitals, and hex only where a byte needs it: ``comm=cafe`` is a name.
+    """
+    if len(value) < 4 or not _HEX.fullmatch(value):
+        return value
+    data = bytes.fromhex(value)
+    if not any(byte < 33 or byte > 126 or byte == 34 for byte in data):
+        return value
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
+
+
+def caret(text: str) -> str:
+    """Writes control characters as a terminal shows them: ``^M`` for a carriage return."""
+    return "".join(f"^{chr(ord(c) ^ 64)}" if c < " " or c == "\x7f" else c for c in text)

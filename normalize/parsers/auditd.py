@@ -1,0 +1,82 @@
+"""The Linux audit system: ``/var/log/audit/audit.log``, audisp, syslog and the kernel's own lines.
+
+Formats: the kernel's audit records and those of audit-userspace (auditd.conf(5): ``log_format``
+RAW and ENRICHED; audisp-syslog; ``ausearch`` text). One event of the kernel is several records
+(SYSCALL, EXECVE, CWD, PATH, SOCKADDR, PROCTITLE) with one id ``audit(time:serial)``: normalise
+waits for them, up to three seconds, and makes one event; ``event.original`` holds all of them. A
+record that stays alone is an event as well.
+
+An executed program: ``event.action: executed``, ``process.*`` with ``args`` and ``command_line``
+from EXECVE. A connection: ``connected-to``, ``destination.ip`` and ``.port`` from SOCKADDR. Files:
+``file.path`` as the call was given it, ``auditd.log.target_path`` with the working directory before
+it. Values that the kernel wrote in hex are decoded. ``user.audit.id`` is who logged in. All else
+stays in ``auditd.log.*`` by its own name; ``auditd.log.SYSCALL`` is the name of the system call.
+
+Agent: any that sends lines; records of one host must come in their order (one file, one stream).
+Have auditd log ``execve`` (``-a always,exit -F arch=b64 -S execve -k exec``): rules for
+``linux/process_creation`` then fire. The kernel does not tell the parent's path, so rules that
+read ParentImage need Sysmon for Linux.
+"""
+
+from normalize.audit.joined import joined
+from normalize.audit.record import HEAD, Record, read_record
+from samlog.errors import BadEvent
+from samlog.event import Event, RawEvent
+
+NAME = "auditd"
+VERSION = 1
+HINTS = frozenset({"linux_auditd", "auditd.log"})
+PROGRAMS = frozenset(
+    {"auditd", "audispd", "audisp-syslog", "audit", "audisp", "audisp-remote", "kernel"}
+)
+LOGSOURCES = (
+    {"product": "linux", "service": "auditd"},
+    {"product": "linux", "category": "process_creation"},
+    {"product": "linux", "category": "network_connection"},
+    {"product": "linux", "category": "file_event"},
+)
+LOG_CLASSES = ("LC-05", "LC-06")
+CONTENT = "text"
+ORDER = 20
+
+MAX_RECORDS = 1_000
+_HEAD_WITHIN = 512
+
+
+def matches(raw: RawEvent) -> bool:
+    """An audit id near the beginning of the line."""
+    begin = raw.body[:_HEAD_WITHIN]
+    return "audit(" in begin and HEAD.search(begin) is not None
+
+
+def parse(raw: RawEvent) -> Event:
+    """Returns the event of the record, or of the records, one a line.
+
+    What auditd itself says through syslog is its ``message``; else refuses what holds no record.
+    """
+    records = read_records(raw)
+    if not records:
+        if raw.program:
+            return {"event.dataset": "system.syslog", "message": raw.body}
+        raise BadEvent("no_audit_record", "expected type=.. msg=audit(time:serial): ..")
+    event = joined(records)
+    set_tags(event, raw)
+    return event
+
+
+def read_records(raw: RawEvent) -> list[Record]:
+    """Returns the records in the lines of ``raw``."""
+    lines = raw.body.split("\n", MAX_RECORDS)[:MAX_RECORDS]
+    return [record for line in lines if (record := read_record(line)) is not None]
+
+
+def set_tags(event: Event, raw: RawEvent) -> None:
+    """The keys of audit rules (auditctl -k) are tags as well.
+
+    The program in the syslog header only carried the record: it is not the event's process.
+    """
+    keys = event.get("auditd.log.key")
+    if isinstance(keys, list):
+        raw.tags += [key for key in keys[:10] if len(key) < 128]
+    raw.fields.pop("process.name", None)
+    raw.fields.pop("process.pid", None)
