@@ -1,110 +1,220 @@
 """The detect stage: every normalised event against every rule that is meant for it."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import orjson
 
+from detect.counters import Counters, TimeShare
+from detect.detection import detection, record_of, rule_facts, set_aside, suppressed
 from detect.engine import Engine, Match
-from detect.rule import Rule
-from detect.text import json_text
+from detect.ledger import Ledger
+from detect.overlay import Overlays
+from detect.reload import RuleSet
+from samlog import log
 from samlog.bus.base import Message, Record, TopicPartition
 from samlog.clock import Clock, iso_ms
-from samlog.errors import BadEvent
-from samlog.event import DETECTIONS, FORMAT_VERSION, H_UNIT, H_VERSION, Detection, Event
-from samlog.event import detection_id as id_of_detection
+from samlog.errors import BadEvent, Unavailable
+from samlog.event import Event
+from samlog.metrics import Metrics
 from samlog.step import Rejection
 
-MAX_MATCHED_FIELDS = 20
-MAX_MATCHED_CHARS = 256
-MAX_CONTEXT_MEMBERS = 10
-
-CONTEXT = (
-    "organization.id",
-    "host.name",
-    "host.ip",
-    "user.name",
-    "user.domain",
-    "source.ip",
-    "source.port",
-    "destination.ip",
-    "destination.port",
-    "process.executable",
-    "event.dataset",
-    "event.code",
-    "event.action",
-    "event.outcome",
-    "samlog.zone",
-    "samlog.environment",
-    "samlog.system",
-    "samlog.layer",
-    "samlog.log_class",
-    "samlog.collector",
-)
-"""Fields of the event that an alert is told, where the event has them."""
+WRITE_S = 5.0
 
 
 class DetectStep:
     """Reads ``samlog.events``, writes one record to ``samlog.detections`` for each rule that fired.
 
     Holds nothing back. An event without ``event.id`` or ``samlog.unit`` is a dead letter
-    (``not_an_event``); one that is no JSON object too (``event_not_json``).
+    (``not_an_event``); one that is no JSON object too (``event_not_json``). What filters and the
+    unit's overlay take away is counted and, with a ``ledger``, listed there. A rule that raises, or
+    takes more than ``time_share`` of the time, is asked no more: told as a detection of unit
+    ``samlog`` under `detect.detection.RULE_SET_ASIDE`.
     """
 
     name = "detect"
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
-        engine.prepare()
-        self._engine = engine
+    def __init__(
+        self,
+        rules: Engine | RuleSet,
+        clock: Clock,
+        *,
+        ledger: Ledger | None = None,
+        metrics: Metrics | None = None,
+        time_share: float = 1.0,
+    ) -> None:
         self._clock = clock
-        self._rules: dict[str, dict[str, Any]] = {}
+        self._ledger = ledger
+        self._metrics = metrics or Metrics()
+        self._counters = Counters()
+        self._share = TimeShare(time_share, clock.monotonic_s())
+        self._written_s = clock.monotonic_s()
+        self._before: Counter[str] = Counter()
+        self._told: dict[tuple[str, str], dict[str, Any]] = {}
+        self._announced: set[str] = set()
+        self._handed: list[str] = []
+        self.rules = RuleSet(rules, Overlays()) if isinstance(rules, Engine) else rules
+        self._take(self.rules)
+
+    def swap(self, rules: RuleSet) -> None:
+        """Takes another rule set; only between two batches. Rules set aside are asked again."""
+        self._before = Counter(self.figures())
+        self._write()
+        self._take(rules)
+
+    def _take(self, rules: RuleSet) -> None:
+        rules.engine.prepare()
+        self.rules = rules
+        self._engine = rules.engine
+        self._told.clear()
+        self._announced.clear()
+        self._handed.clear()
+        self._metrics.gauge("rules_set_aside", 0)
+        if self._ledger is not None:
+            now = self._clock.now()
+            facts = {
+                "version": rules.version,
+                "sha256": rules.sha256,
+                "loaded": iso_ms(now),
+                "rules": str(len(rules.engine.rules)),
+            }
+            self._ledger.tell(facts, now, fresh=True)
 
     def process(self, message: Message) -> Iterable[Record]:
         """Returns the detections on one event; [] for most."""
         event = read_event(message.value)
-        matches = self._engine.match(event, line=message.value)
-        if not matches:
+        engine = self._engine
+        matches = engine.match(event, line=message.value)
+        seen = self._counters.seen
+        key = (event["samlog.unit"], engine.routed)
+        seen[key] = seen.get(key, 0) + 1
+        if not matches and not engine.taken_away:
             return ()
-        detected = iso_ms(self._clock.now())
-        return [self._record(match, event, detected) for match in matches]
+        now = self._clock.now()
+        detected = iso_ms(now)
+        self._note_filtered(event, detected)
+        kept = self._kept(matches, event, now)
+        return [self._record(match, level, event, detected) for match, level in kept]
 
-    def _record(self, match: Match, event: Event, detected: str) -> Record:
-        rule = self._rules.get(match.rule.id)
+    def _note_filtered(self, event: Event, detected: str) -> None:
+        taken_away = self._engine.taken_away
+        while taken_away:
+            rule, found = taken_away.popleft()
+            facts = ("filter", found.id, "", found.title)
+            self._counters.suppressed.append(suppressed(rule, facts, event, detected))
+
+    def _kept(
+        self, matches: Sequence[Match], event: Event, now: datetime
+    ) -> list[tuple[Match, str]]:
+        """Returns the matches that the unit's overlay leaves, with their levels; counts them."""
+        judge, today = self.rules.overlays.judge, now.date()
+        unit = event["samlog.unit"]
+        kept: list[tuple[Match, str]] = []
+        for match in matches:
+            by, level = judge(match, event, self._engine, today)
+            if by is None:
+                kept.append((match, level or match.rule.level))
+                self._counters.matches[unit, match.rule.id] += 1
+            else:
+                facts = (by.action, by.id, by.owner, by.reason)
+                self._counters.suppressed.append(suppressed(match.rule, facts, event, iso_ms(now)))
+        return kept
+
+    def _record(self, match: Match, level: str, event: Event, detected: str) -> Record:
+        rule = self._told.get((match.rule.id, level))
         if rule is None:
-            rule = self._rules[match.rule.id] = rule_facts(match.rule)
-        found = detection(match, rule, event, detected)
-        unit = found["unit"].encode()
-        headers = {H_VERSION: FORMAT_VERSION, H_UNIT: unit}
-        return Record(DETECTIONS, orjson.dumps(found, default=repr), unit, headers)
+            rule = rule_facts(match.rule, rule_set=self.rules.label, level=level)
+            self._told[match.rule.id, level] = rule
+        return record_of(detection(match, rule, event, detected))
 
     def tick(self, now: datetime) -> Iterable[Record]:
-        return ()
+        """Writes the ledger every five seconds, and tells which rules are asked no more."""
+        if not self._counters.suppressed and self._clock.monotonic_s() - self._written_s >= WRITE_S:
+            self._share.note(self._engine)
+            for rule_id, why in list(self._share.over(self._clock.monotonic_s())):
+                if rule_id not in self._engine.stats.faults:
+                    self._engine.set_aside(rule_id, why)
+            self._write_if_possible()
+        return self._announcements(now)
+
+    def _announcements(self, now: datetime) -> list[Record]:
+        """Returns a detection for each rule newly set aside.
+
+        What was handed out before is on the topic by now, else `reset` came.
+        """
+        self._announced.update(self._handed)
+        faults = self._engine.stats.faults
+        self._handed = [rule_id for rule_id in faults if rule_id not in self._announced]
+        if self._handed:
+            self._metrics.gauge("rules_set_aside", len(faults))
+        return [self._announcement(rule_id, faults[rule_id], now) for rule_id in self._handed]
+
+    def _announcement(self, rule_id: str, why: str, now: datetime) -> Record:
+        rule = next(rule for rule in self._engine.rules if rule.id == rule_id)
+        log.get("detect").error("rule_set_aside", rule=rule_id, title=rule.title, why=why)
+        self._metrics.count("rule_errors_total")
+        if self._ledger is not None:
+            self._ledger.aside(rule_id, rule.title, why, now)
+        return record_of(set_aside(rule, why, self.rules, iso_ms(now)))
+
+    def _write_if_possible(self) -> None:
+        """Writes; counts that cannot be written are lost, for detecting goes before counting."""
+        try:
+            self._write()
+        except Unavailable as problem:
+            log.get("detect").warning("rule_counts_lost", why=str(problem))
+            self._counters.clear()
+
+    def _write(self) -> None:
+        """Adds what was counted to the ledger."""
+        self._written_s = self._clock.monotonic_s()
+        counters = self._counters
+        counters.take_times(self._engine)
+        if self._ledger is not None:
+            self._ledger.add(counters, self._engine.built.sources, self._clock.now())
+        for found in counters.suppressed:
+            self._metrics.count("matches_suppressed_total", unit=found.unit, by=found.by)
+        counters.clear()
 
     def flush(self) -> Iterable[Record]:
-        return ()
+        """Returns what is to be told of rules that were set aside since the last tick."""
+        return self._announcements(self._clock.now())
 
     def settle(self) -> Iterable[Rejection]:
+        """Writes suppressed matches before the positions of their events are committed."""
+        if self._counters.suppressed:
+            self._share.note(self._engine)
+            self._write()
         return ()
 
     def held(self) -> Mapping[TopicPartition, int]:
         return {}
 
     def figures(self) -> Mapping[str, float]:
-        """Returns counts since the start: events, candidates, matches, rules set aside."""
-        stats = self._engine.stats
+        """Returns counts since the start: events, candidates, matches; and rules set aside now."""
+        stats, before = self._engine.stats, self._before
         return {
-            "events": stats.events,
-            "candidates": stats.candidates,
-            "matches": stats.matches,
+            "events": before["events"] + stats.events,
+            "candidates": before["candidates"] + stats.candidates,
+            "matches": before["matches"] + stats.matches,
             "rules_set_aside": len(stats.faults),
         }
 
     def reset(self) -> None:
-        """There is nothing to forget."""
+        """Forgets what the batch that is repeated counted as suppressed, and tells again."""
+        self._counters.suppressed.clear()
+        self._engine.taken_away.clear()
+        self._handed.clear()
 
     def close(self) -> None:
-        """There is nothing to release."""
+        """Writes what was counted and releases the ledger; safe to call twice."""
+        if self._ledger is not None:
+            self._counters.suppressed.clear()
+            self._write_if_possible()
+            self._ledger.close()
+            self._ledger = None
 
 
 def read_event(value: bytes) -> Event:
@@ -119,59 +229,3 @@ def read_event(value: bytes) -> Event:
         if not isinstance(event.get(key), str):
             raise BadEvent("not_an_event", f"has no {key}")
     return event
-
-
-def detection(match: Match, rule: dict[str, Any], event: Event, detected: str) -> Detection:
-    """Returns what is told of one match; the same event and rule give the same id."""
-    unit = event["samlog.unit"]
-    context = {key: _short(event[key]) for key in CONTEXT if event.get(key) is not None}
-    entity = match.rule.entity
-    if entity and event.get(entity) is not None:
-        context[entity] = _short(event[entity])
-    dataset = event.get("data_stream.dataset") or event.get("event.dataset") or "samlog.unknown"
-    return Detection(
-        id=id_of_detection(match.rule.id, event["event.id"]),
-        unit=unit,
-        event_id=event["event.id"],
-        event_sha256=str(event.get("event.hash", "")),
-        index=f"logs-{dataset}-{unit}",
-        timestamp=event["@timestamp"],
-        detected=detected,
-        rule=rule,
-        matched=matched(match.fields),
-        context=context,
-    )
-
-
-def rule_facts(rule: Rule) -> dict[str, Any]:
-    """Returns what a detection says of its rule; the author always (DRL 1.1)."""
-    return {
-        "id": rule.id,
-        "title": rule.title,
-        "level": rule.level,
-        "status": rule.status,
-        "author": rule.author,
-        "tags": list(rule.tags),
-        "attack": list(rule.attack),
-        "falsepositives": list(rule.falsepositives[:10]),
-        "log_class": rule.log_class,
-        "entity": rule.entity,
-        "path": rule.path,
-        "sha256": rule.sha256,
-    }
-
-
-def matched(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns at most 20 fields with their values, each cut at 256 characters."""
-    first = list(fields.items())[:MAX_MATCHED_FIELDS]
-    return {key[:MAX_MATCHED_CHARS]: _short(value) for key, value in first}
-
-
-def _short(value: Any) -> Any:
-    if isinstance(value, str):
-        return value[:MAX_MATCHED_CHARS]
-    if isinstance(value, list):
-        return [_short(part) for part in value[:MAX_CONTEXT_MEMBERS]]
-    if isinstance(value, dict):
-        return json_text(value)[:MAX_MATCHED_CHARS]
-    return value

@@ -141,6 +141,9 @@ class Limits(Model):
     """Messages that the store stage takes at once when it is behind; a commit costs much."""
     dead_letters_per_minute: int = Field(default=600, ge=1)
     """Per (unit, source); beyond it the source is marked and alarmed, nothing is dropped."""
+    rule_time_share: float = Field(default=0.25, gt=0, le=1)
+    """Share of one core that a single slow rule may take over a minute; above it the rule is asked
+    no more and that is alarmed. 1: never."""
 
 
 class Http(Model):
@@ -173,6 +176,8 @@ class Settings(BaseSettings):
     """Where logs come from; see below."""
     rules: list[str] = ["builtin"]
     """Folders or files of Sigma rules; ``builtin`` is samlog's own pack."""
+    rules_poll_s: float = Field(default=10.0, ge=0, le=86_400)
+    """How often rule files and overlays are looked at for changes; 0: only on SIGHUP."""
     sinks: list[Any] = Field(default_factory=list)
     """Where alerts go; see below."""
     retention: Retention = Retention()

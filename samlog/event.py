@@ -93,7 +93,7 @@ class Detection(TypedDict):
     index: str
     timestamp: str
     detected: str
-    rule: dict[str, Any]
+    rule: dict[str, Any]  # its ``rule_set`` is version and SHA-256 of all rules in force then
     matched: dict[str, Any]
     context: dict[str, Any]
 

@@ -46,6 +46,11 @@ TABLE: Mapping[str, Metric] = {
     "rules_loaded": Metric("gauge", (), "Sigma rules in force"),
     "rules_refused": Metric("gauge", ("reason",), "Sigma rules that were not loaded"),
     "rule_errors_total": Metric("counter", (), "rules set aside because they raised"),
+    "rule_reloads_total": Metric("counter", ("outcome",), "new rule sets: taken, refused"),
+    "rules_set_aside": Metric("gauge", (), "rules not asked: they raised, or took too much time"),
+    "matches_suppressed_total": Metric(
+        "counter", ("unit", "by"), "matches not told: filter, disable, exception"
+    ),
     "errors_total": Metric("counter", ("stage", "kind"), "failed batches: unavailable, internal"),
     "gap_records_total": Metric("counter", ("stage",), "records deleted before they were read"),
     "redelivered_total": Metric("counter", ("stage",), "messages below a position seen before"),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, create_model
 
-from samlog import configfile
+from samlog import __version__, configfile
 from samlog.bus.base import Bus, Producer
 from samlog.clock import Clock, SystemClock
 from samlog.config import (
@@ -39,6 +39,7 @@ from samlog.store.base import PLATFORM_UNIT, EventStore
 if TYPE_CHECKING:
     from alerts.register import Register
     from detect.engine import Engine
+    from detect.reload import Reloader, RuleSet
     from ingest.collect import Collector
 
 STAGES = ("collect", "normalize", "detect", "alerts", "store")
@@ -182,7 +183,7 @@ def build_stage(
     """Makes a stage that reads from the bus (all but ``collect``)."""
     makers: Mapping[str, tuple[Maker, Sequence[str]]] = {
         "normalize": (_normalize, [EVENTS]),
-        "detect": (_detect, [DETECTIONS]),
+        "detect": (functools.partial(_detect, instance=instance), [DETECTIONS]),
         "alerts": (_alerts, [ALERTS]),
         "store": (_store, []),
     }
@@ -208,12 +209,20 @@ def _normalize(settings: Settings, clock: Clock, metrics: Metrics) -> Step:
     return NormalizeStep(Normalizer(units, Registry(), max_event_bytes=limit))
 
 
-def _detect(settings: Settings, clock: Clock, metrics: Metrics) -> Step:
+def _detect(settings: Settings, clock: Clock, metrics: Metrics, *, instance: int) -> Step:
+    from detect.ledger import Ledger, folder
     from detect.step import DetectStep
 
-    engine = load_rules(settings)
-    metrics.gauge("rules_loaded", len(engine.rules))
-    return DetectStep(engine, clock)
+    rules = load_rule_set(settings)
+    metrics.gauge("rules_loaded", len(rules.engine.rules))
+    name = f"detect-{instance}.db" if instance else "detect.db"
+    return DetectStep(
+        rules,
+        clock,
+        ledger=Ledger(folder(settings.state_path) / name),
+        metrics=metrics,
+        time_share=settings.limits.rule_time_share,
+    )
 
 
 def _alerts(settings: Settings, clock: Clock, metrics: Metrics) -> Step:
@@ -303,6 +312,31 @@ def load_rules(settings: Settings) -> "Engine":
     state = settings.state_path
     # Looking (check, doctor) makes no state folder: it would belong to whoever looked.
     return Engine.load(rule_paths(settings), cache_dir=state / "cache" if state.is_dir() else None)
+
+
+def load_rule_set(settings: Settings) -> "RuleSet":
+    """Loads the configured rules and the units' overlays; what is refused is in `refused`."""
+    from detect.reload import rule_set, version_of
+
+    roots = rule_paths(settings)
+    version = version_of(roots, {rule_folders([BUILTIN_RULES])[0]: __version__})
+    return rule_set(lambda: load_rules(settings), roots, overlay_paths(settings), version)
+
+
+def overlay_paths(settings: Settings) -> dict[str, Path]:
+    """Returns the overlay files of the units that have one."""
+    return {name: unit.overlay for name, unit in settings.units.items() if unit.overlay}
+
+
+def rule_reloader(settings: Settings, step: Step, clock: Clock, metrics: Metrics) -> "Reloader":
+    """Returns what gives the detect step a new rule set when files change or somebody asks."""
+    from detect.reload import Reloader, Watch
+    from detect.step import DetectStep
+
+    assert isinstance(step, DetectStep)
+    roots = [*rule_paths(settings), *overlay_paths(settings).values()]
+    watch = Watch(roots, step.rules.stamps, settings.rules_poll_s, clock.monotonic_s())
+    return Reloader(step, lambda: load_rule_set(settings), watch, clock, metrics)
 
 
 @contextmanager

@@ -32,6 +32,8 @@ DRAIN_S = 40.0
 """More than a collector takes to deliver what it has accepted."""
 GIVE_UP = 20
 FOR_GOOD = {Exit.CONFIG, Exit.USAGE}
+RELOADS = {"detect"}
+"""Stages that take new rules on HUP."""
 DAMAGED = 75
 """Exit code of a stage that met a damaged topic; between a stage and its supervisor only."""
 NOT_STARTED = 71
@@ -75,6 +77,7 @@ class Supervisor:
     pids: set[int] = field(default_factory=set)
     restarts: int = 0
     _signal: int = 0
+    _hup: bool = False
 
     def run(self) -> int:
         """Blocks until the end; returns the exit code (`Exit`)."""
@@ -90,6 +93,9 @@ class Supervisor:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
+        # On a terminal HUP says that it was closed, which means what it meant before: the end.
+        on_hup = self._on_signal if sys.stdin is not None and sys.stdin.isatty() else self._on_hup
+        previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, on_hup)
         try:
             yield
         finally:
@@ -104,8 +110,19 @@ class Supervisor:
                     child.process.kill()
         self._signal = self._signal or number
 
+    def _on_hup(self, number: int, frame: FrameType | None) -> None:
+        self._hup = True
+
+    def _pass_on_hup(self) -> None:
+        self._hup = False
+        for child in self.children.values():
+            if child.stage in RELOADS and child.process is not None:
+                child.process.send_signal(signal.SIGHUP)
+
     def _watch(self) -> int:
         while not self._signal:
+            if self._hup:
+                self._pass_on_hup()
             for child in self.children.values():
                 code = self._look_at(child)
                 if code is not None:
@@ -115,7 +132,7 @@ class Supervisor:
             if all(child.finished for child in self.children.values()):
                 return Exit.DONE
             self.clock.sleep(0.02)
-        return Exit.TERMINATED if self._signal == signal.SIGTERM else Exit.INTERRUPTED
+        return Exit.INTERRUPTED if self._signal == signal.SIGINT else Exit.TERMINATED
 
     def _look_at(self, child: Child) -> int | None:
         """Follows one child; returns an exit code when everything has to end because of it."""

@@ -7,9 +7,9 @@ from typing import Any
 import click
 import orjson
 
+from detect.detection import matched
 from detect.engine import Engine, Match
 from detect.raw import flatten_raw
-from detect.step import matched
 from samlog import pipeline
 from samlog.cli.common import number, summary
 from samlog.cli.files import read_files

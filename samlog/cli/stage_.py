@@ -54,8 +54,18 @@ class Control:
         self._ended = False
         self._signal = 0
         self.stop = threading.Event()
+        self._asked_to_reload = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGHUP, self._on_hup)
+
+    def _on_hup(self, number: int, frame: FrameType | None) -> None:
+        self._asked_to_reload = True
+
+    def take_reload(self) -> bool:
+        """Tells once whether HUP came: new rules are wanted."""
+        asked, self._asked_to_reload = self._asked_to_reload, False
+        return asked
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signal = number
@@ -158,6 +168,9 @@ def run_loop(
     quota = Quota(settings.limits.dead_letters_per_minute)
     loop = Loop(stage, bus, journal, clock, metrics, quota)
     house = _housekeeping(loop, settings, clock, bus)
+    reloader = None
+    if name == "detect":
+        reloader = pipeline.rule_reloader(settings, stage.step, clock, metrics)
 
     def told() -> dict[str, object]:
         counts = loop.counts
@@ -166,18 +179,23 @@ def run_loop(
             "sent": counts.sent,
             "rejected": counts.rejected,
             "redelivered": counts.redelivered,
+            "batches": counts.batches,
             "reasons": dict(counts.reasons),
             "problem": loop.problem,
             "began": counts.began,
             "ended": counts.ended,
             "cpu_s": time.process_time(),
             **loop.stage.step.figures(),
+            **(reloader.told() if reloader else {}),
         }
 
     def stopping() -> bool:
         status.write(told())
         if house is not None:
             house.turn()
+        asked = control.take_reload()
+        if reloader is not None:
+            reloader.turn(asked=asked)
         return control.stopping()
 
     try:

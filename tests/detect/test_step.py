@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
+from detect.detection import MAX_MATCHED_CHARS, MAX_MATCHED_FIELDS, matched
 from detect.engine import Engine
-from detect.step import MAX_MATCHED_CHARS, MAX_MATCHED_FIELDS, DetectStep, matched
+from detect.step import DetectStep
 from samlog.bus.base import Message
 from samlog.errors import BadEvent
 from samlog.event import EVENTS, detection_id

@@ -23,7 +23,7 @@ from samlog.testing import CollectingProducer, FakeClock
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -80,6 +80,15 @@ def test_a_signal_means_stop_and_is_told_from_the_end(
 
     assert control.stopping()
     assert control.exit_code() == code
+
+
+def test_hup_asks_once_for_new_rules_and_stops_nothing(handlers: None) -> None:
+    control = Control(-1, until_idle=True)
+
+    os.kill(os.getpid(), signal.SIGHUP)
+
+    assert [control.take_reload(), control.take_reload()] == [True, False]
+    assert not control.stopping()
 
 
 def test_a_stage_that_waits_for_a_server_is_woken_to_stop() -> None:

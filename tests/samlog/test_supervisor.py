@@ -1,5 +1,6 @@
 """The supervisor, with real processes: who is started again, who is drained, who is told what."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from samlog.errors import Exit
 from samlog.metrics import Metrics
-from samlog.supervisor import DAMAGED, GIVE_UP, Supervisor
+from samlog.supervisor import DAMAGED, GIVE_UP, Child, Supervisor
 from samlog.testing import FakeClock
 
 TO_THE_END = """
@@ -224,3 +225,32 @@ def test_stages_come_to_an_end_when_their_supervisor_is_killed(tmp_path: Path) -
     assert process.stdout.read() == b""
     process.wait()
     process.stdout.close()
+
+
+def test_hup_is_passed_to_the_detect_stage_alone_and_ends_nothing(
+    supervise: Callable[..., Supervisor], notes: Path
+) -> None:
+    on_hup = """
+import os, signal, sys
+def again(number, frame):
+    note("hup")
+    sys.exit(0)
+signal.signal(signal.SIGHUP, again)
+note("ready")
+signal.pause()
+"""
+    other = "note('ready')\n" + TO_THE_END + "note('ended')"
+    supervisor = supervise({"detect": on_hup, "store": other})
+    turn, asked = supervisor._look_at, list[bool]()
+
+    def look_at(child: Child) -> int | None:
+        if not asked and notes.exists() and len(lines(notes)) == 2:
+            asked.append(True)
+            os.kill(os.getpid(), signal.SIGHUP)
+        return turn(child)
+
+    supervisor._look_at = look_at  # type: ignore[method-assign] # watches what happens
+
+    assert supervisor.run() == Exit.DONE
+    assert sorted(lines(notes)) == ["detect hup", "detect ready", "store ended", "store ready"]
+    assert supervisor.restarts == 0
