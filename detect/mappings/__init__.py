@@ -4,7 +4,7 @@
 """
 
 from detect.logsource import Source
-from detect.mappings import aws, linux, network, web, windows, zeek
+from detect.mappings import aws, identity, kubernetes, linux, microsoft, network, web, windows, zeek
 
 SOURCES: tuple[Source, ...] = (
     *windows.SOURCES,
@@ -13,6 +13,9 @@ SOURCES: tuple[Source, ...] = (
     *aws.SOURCES,
     *zeek.SOURCES,
     *network.SOURCES,
+    *identity.SOURCES,
+    *kubernetes.SOURCES,
+    *microsoft.SOURCES,
 )
 
 RAW_SOURCES: tuple[Source, ...] = windows.RAW_SOURCES

@@ -1,4 +1,4 @@
-"""AWS CloudTrail by CloudTrail's own names, which SigmaHQ's rules use."""
+"""AWS CloudTrail by CloudTrail's own names, which SigmaHQ's rules use, and flows of VPCs."""
 
 from detect.logsource import Fields, Source
 
@@ -23,6 +23,7 @@ CLOUDTRAIL = Fields(
         "requestParameters": _CLOUDTRAIL + "request_parameters",
         "responseElements": _CLOUDTRAIL + "response_elements",
         "sourceIPAddress": "source.address",
+        "status": "event.outcome",
         "userAgent": "user_agent.original",
         "userIdentity.accessKeyId": _CLOUDTRAIL + "user_identity.access_key_id",
         "userIdentity.accountId": "cloud.account.id",
@@ -43,6 +44,18 @@ CLOUDTRAIL = Fields(
     },
 )
 
+FLOW = Fields(
+    {
+        "action": "event.action",
+        "blocked": "aws.vpcflow.blocked",  # no flow has it: rules ask for it or for the action
+        "dst_ip": "destination.ip",
+        "dst_port": "destination.port",
+        "src_ip": "source.ip",
+        "src_port": "source.port",
+    }
+)
+
 SOURCES: tuple[Source, ...] = (
     Source("aws", "", "cloudtrail", {"event.dataset": ("aws.cloudtrail",)}, CLOUDTRAIL),
+    Source("", "firewall", "", {"event.dataset": ("aws.vpcflow",)}, FLOW),
 )

@@ -15,6 +15,7 @@ WEBSERVERS = {
     "haproxy": ("haproxy.log",),
     "traefik": ("traefik.access",),
     "tomcat": ("apache_tomcat.access",),
+    "waf": ("aws.waf",),
 }
 ERROR_LOGS = {"apache": ("apache.error",), "nginx": ("nginx.error",)}
 PROXIES = ("squid.log", "zscaler_zia.web", "zeek.http")

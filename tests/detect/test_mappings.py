@@ -152,6 +152,7 @@ def test_keywords_are_not_looked_for_in_what_samlog_adds(answers: Answer) -> Non
 def test_a_linux_process_is_read_from_ecs(answers: Answer) -> None:
     event = {
         "event.dataset": "auditd_manager.auditd",
+        "event.action": "executed",
         "process.executable": "/usr/bin/nc",
         "process.command_line": "nc -e /bin/sh",
         "auditd.log.a0": "nc",
@@ -261,7 +262,7 @@ def test_sysmon_for_linux_has_the_fields_of_sysmon(answers: Answer) -> None:
 
 def test_a_rule_without_events_of_its_kind_is_listed_with_the_reason(load: Load, rule: Any) -> None:
     report = load(
-        rule({"selection": {"A": "x"}}, logsource={"product": "okta", "service": "okta"}),
+        rule({"selection": {"A": "x"}}, logsource={"product": "onelogin", "service": "onelogin"}),
         rule(
             {"selection": {"cs-cookie": "x"}},
             id="11111111-1111-4111-8111-111111111112",
@@ -271,7 +272,7 @@ def test_a_rule_without_events_of_its_kind_is_listed_with_the_reason(load: Load,
     ).report
 
     assert [(u.reason, u.detail) for u in report.unmapped] == [
-        ("unmapped_logsource", "product okta, service okta"),
+        ("unmapped_logsource", "product onelogin, service onelogin"),
         ("unmapped_field", "cs-cookie"),
     ]
     assert not report.loaded
