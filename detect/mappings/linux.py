@@ -12,8 +12,12 @@ from detect.text import Slot
 AUTH = ("system.auth",)
 SYSLOG = ("system.auth", "system.syslog", "system.cron")
 AUDITD = ("auditd.log", "auditd_manager.auditd")
-PROCESS_DATASETS = (*AUDITD, "endpoint.events.process")
-FILE_DATASETS = (*AUDITD, "auditbeat.file_integrity", "fim.event")
+EXECUTED = ("executed", "execve")
+"""A joined event, and an EXECVE record whose SYSCALL was lost."""
+CONNECTED = ("connected-to", "accepted-connection-from")
+PROCESS_DATASETS = ("endpoint.events.process",)
+NETWORK_DATASETS = ("endpoint.events.network",)
+FILE_DATASETS = ("auditbeat.file_integrity", "fim.event", "endpoint.events.file")
 SYSMON = ("sysmon_linux.log",)
 SYSMON_CATEGORIES = {
     "process_creation": ("1",),
@@ -34,15 +38,42 @@ keyword. Rules written for samlog read ECS fields by their own names: parsers ta
 do not keep each one as a whole in ``message``.
 """
 
+_ARGUMENTS: dict[str, Slot] = {
+    f"a{number}": frozenset({f"auditd.execve.a{number}", f"auditd.log.a{number}"})
+    for number in range(16)
+}
+"""EXECVE's arguments and those of the system call: a joined event has both."""
+
 AUDIT = Fields(
     {
-        "type": ("auditd.log.record_type", "event.action"),
-        "exe": ("auditd.log.exe", "process.executable"),
-        "comm": ("auditd.log.comm", "process.name"),
-        "name": ("auditd.log.name", "file.path"),
-        "key": ("auditd.log.key", "tags"),
+        **_ARGUMENTS,
+        "type": ("auditd.log.record_type", "auditd.message_type", "event.action"),
         "SYSCALL": ("auditd.log.SYSCALL", "auditd.data.syscall", "auditd.log.syscall"),
-        "euid": ("auditd.log.euid", "user.effective.id"),
+        "acct": frozenset({"user.effective.name", "user.target.name", "user.name"}),
+        "addr": ("source.address", "source.ip"),
+        "arch": "host.architecture",
+        "auid": ("user.audit.id", "auditd.user.audit.id"),
+        "cmd": "process.command_line",
+        "comm": "process.name",
+        "cwd": "process.working_directory",
+        "data": ("auditd.log.data", "auditd.data.data"),
+        "egid": ("user.effective.group.id", "user.group.id"),
+        # the effective user is left out where it is the real one
+        "euid": ("user.effective.id", "user.id"),
+        "exe": "process.executable",
+        "exit": ("auditd.log.exit", "process.exit_code", "auditd.data.exit"),
+        "gid": "user.group.id",
+        "key": frozenset({"auditd.log.key", "tags"}),
+        "name": ("auditd.log.name", "file.path"),
+        "pid": "process.pid",
+        "ppid": "process.parent.pid",
+        "proctitle": ("auditd.log.proctitle", "process.title"),
+        "res": ("auditd.result", "event.outcome"),
+        "success": ("auditd.log.success", "event.outcome"),
+        "syscall": ("auditd.log.SYSCALL", "auditd.data.syscall", "auditd.log.syscall"),
+        "terminal": ("user.terminal", "auditd.data.terminal"),
+        "uid": ("auditd.log.uid", "user.id"),
+        "unit": ("auditd.log.unit", "auditd.data.unit"),
     },
     prefix="auditd.log.",
 )
@@ -59,9 +90,15 @@ PROCESS = Fields(
     }
 )
 
-FILE = Fields({"TargetFilename": "file.path", "Image": "process.executable"})
+FILE = Fields(
+    {
+        "TargetFilename": ("auditd.log.target_path", "file.path"),
+        "Image": "process.executable",
+        "User": "user.name",
+    }
+)
 
-_INITIATED: Slot = ("winlog.event_data.Initiated", "network.initiated")
+_INITIATED: Slot = ("auditd.log.initiated", "network.initiated")
 NETWORK = Fields(
     {
         "DestinationHostname": ("destination.domain", "destination.address"),
@@ -94,7 +131,22 @@ SOURCES: tuple[Source, ...] = (
         Source("linux", category, "", {"event.dataset": SYSMON, "event.code": codes}, EVENT)
         for category, codes in SYSMON_CATEGORIES.items()
     ),
+    Source(
+        "linux",
+        "process_creation",
+        "",
+        {"event.dataset": AUDITD, "event.action": EXECUTED},
+        PROCESS,
+    ),
     Source("linux", "process_creation", "", {"event.dataset": PROCESS_DATASETS}, PROCESS),
+    Source("linux", "file_event", "", {"event.dataset": AUDITD, "event.type": ("creation",)}, FILE),
     Source("linux", "file_event", "", {"event.dataset": FILE_DATASETS}, FILE),
-    Source("linux", "network_connection", "", {"event.dataset": PROCESS_DATASETS}, NETWORK),
+    Source(
+        "linux",
+        "network_connection",
+        "",
+        {"event.dataset": AUDITD, "event.action": CONNECTED},
+        NETWORK,
+    ),
+    Source("linux", "network_connection", "", {"event.dataset": NETWORK_DATASETS}, NETWORK),
 )

@@ -68,13 +68,35 @@ def from_document(document: Mapping[str, Any]) -> Event:
         event["event.sequence"] = event.pop("auditd.sequence")
     event["event.dataset"] = DATASET
     event.setdefault("event.kind", "event")
+    _set_network(event)
+    _set_records(event)
+    return event
+
+
+def _set_network(event: Event) -> None:
+    action = event.get("event.action")
+    if action in ("connected-to", "accepted-connection-from"):
+        event["auditd.log.initiated"] = "true" if action == "connected-to" else "false"
+
+
+def _set_records(event: Event) -> None:
+    """Gives rules on single records what they read: types, arguments, names of files."""
+    types = [str(event.get("auditd.message_type", "")).upper()]
     arguments = event.get("process.args")
     if isinstance(arguments, list) and event.get("event.action") == "executed":
+        types.append("EXECVE")
         texts = [str(argument) for argument in arguments]
         event.setdefault("process.command_line", " ".join(texts))
         for number, text in enumerate(texts[:MAX_ARGUMENTS]):
             event[f"{ARGUMENT}{number}"] = text
-    return event
+    paths = event.get("auditd.paths")
+    if isinstance(paths, list):
+        types.append("PATH")
+        for key in ("name", "nametype"):
+            values = [str(path[key]) for path in paths if isinstance(path, dict) and key in path]
+            if values:
+                event[f"auditd.log.{key}"] = values
+    event["auditd.log.record_type"] = types
 
 
 def _is_object(document: Mapping[str, Any], key: str) -> bool:
