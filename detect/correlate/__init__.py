@@ -1,0 +1,1 @@
+"""Correlations: what many matches of rules mean together (Sigma specification 2.1)."""

@@ -1,0 +1,346 @@
+"""Groups of one partition of ``samlog.matches``: what fires, provisionally and finally.
+
+Plain in and out: matches and watermarks in, `Telling` out. Nothing here knows the bus.
+"""
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import NamedTuple
+
+from detect.correlate.group import EVER, NEVER, Firing, Group
+from detect.correlate.rule import Correlation
+from detect.correlate.window import Match
+
+PROVISIONAL = "provisional"
+FINAL = "final"
+WITHDRAWN = "withdrawn"
+KEPT_SPANS = 3
+"""Matches are kept for the stated lateness and so many spans: what a late one can change."""
+BUCKET = 12
+"""Offsets are counted in buckets of 4,096."""
+_WHEEL_MS = 60_000
+_MAX_STREAMS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one rule may keep in one process; beyond it the oldest is evicted and counted.
+
+    ``lateness_ms``: a match that is older than the watermark by more is late and does not count.
+    """
+
+    lateness_ms: int = 26 * 3_600_000
+    groups: int = 250_000
+    matches: int = 1_000_000
+    matches_per_group: int = 100_000
+
+
+class Telling(NamedTuple):
+    """Something to be told: ``state`` is provisional, final or withdrawn.
+
+    ``total`` is the number of matches from the beginning of the firing's window until now.
+    """
+
+    group: Group
+    firing: Firing
+    state: str
+    total: int
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened since the start. ``late``: stream → matches that came too late."""
+
+    matches: int = 0
+    repeated: int = 0
+    late: Counter[str] = field(default_factory=Counter)
+    evicted: Counter[str] = field(default_factory=Counter)
+    """Rule id → matches that the limits made it forget before their time."""
+
+
+@dataclass(slots=True)
+class _Size:
+    groups: int = 0
+    matches: int = 0
+
+
+class Correlator:
+    """State of all groups of one partition. One thread only.
+
+    ``counts`` and ``sizes`` may be shared by several: limits are per process.
+    """
+
+    def __init__(
+        self, limits: Limits, counts: Counts | None = None, sizes: dict[str, _Size] | None = None
+    ) -> None:
+        self.counts = counts or Counts()
+        self.watermark = NEVER
+        self.edge = NEVER
+        """The watermark of the last commit where this is a rebuilt state, else `NEVER`."""
+        self.waiting = False
+        """While a state is rebuilt nothing fires: its past is not complete yet."""
+        self.groups: dict[bytes, Group] = {}
+        self.held: defaultdict[int, int] = defaultdict(int)
+        self._limits = limits
+        self._sizes = sizes if sizes is not None else {}
+        self._late_before = NEVER
+        self._changed: set[bytes] = set()
+        self._open: list[tuple[int, int, bytes, Firing, int, bool]] = []
+        self._tails: list[tuple[int, int, bytes]] = []
+        self._wheel: dict[int, list[bytes]] = {}
+        self._wheel_order: list[int] = []
+        self._number = count()
+
+    def add(self, key: bytes, rule: Correlation, match: Match, stream: str) -> list[Telling]:
+        """Takes a match in any order; returns what fires at once. A repeat changes nothing."""
+        t = match[0]
+        if t < self._late_before:
+            self._count_late(stream)
+            return []
+        group = self.groups.get(key)
+        if group is None:
+            group = self._new(key, rule)
+        log = group.log
+        if not log:
+            self._remind(group, t)
+            log.append(match)
+        elif t > log[-1][0] or (t == log[-1][0] and match[:3] > log[-1][:3]):
+            log.append(match)
+        elif group.insert(match):
+            self._changed.add(key)
+        else:
+            self.counts.repeated += 1
+            return []
+        self.counts.matches += 1
+        self.held[match[6] >> BUCKET] += 1
+        size = self._sizes[rule.rule.id]
+        size.matches += 1
+        if len(log) > self._limits.matches_per_group or size.matches > self._limits.matches:
+            self._shed(rule, group)
+        if group.dirty or self.waiting or (t <= self.watermark and rule.closing):
+            if log and log[-1] is match:
+                # It may also close the window of the one before it.
+                group.dirty += (t, log[-2].t) if len(log) > 1 else (t,)
+                self._changed.add(key)
+            return []
+        found = group.push(match)
+        if rule.closing:
+            self._arm(group)
+        return [] if found is None else self._fire(group, found)
+
+    def _new(self, key: bytes, rule: Correlation) -> Group:
+        size = self._sizes.setdefault(rule.rule.id, _Size())
+        if size.groups >= self._limits.groups:
+            self._evict_groups(rule)
+        size.groups += 1
+        group = self.groups[key] = Group(rule, key)
+        return group
+
+    def _count_late(self, stream: str) -> None:
+        late = self.counts.late
+        late[stream if stream in late or len(late) < _MAX_STREAMS else "other streams"] += 1
+
+    def retract(self, key: bytes, t: int, match_id: str) -> None:
+        """Takes back a match: a correlation that was told to have fired has not."""
+        group = self.groups.get(key)
+        if group is None:
+            return
+        while gone := group.remove(t, match_id):
+            self._let_go(group.rule, [gone])
+            self._changed.add(key)
+
+    def _fire(self, group: Group, firing: Firing) -> list[Telling]:
+        """Notes a new firing; returns how it is told."""
+        group.fired[firing.slot] = firing
+        supported = (firing.slot - 1) * group.rule.span_ms >= self._edge_of(group.rule)
+        return [self._tell(group, firing)] if supported else []
+
+    def _edge_of(self, rule: Correlation) -> int:
+        if self.edge == NEVER:
+            return NEVER
+        return self.edge - self._limits.lateness_ms - KEPT_SPANS * rule.span_ms
+
+    def _tell(self, group: Group, firing: Firing) -> Telling:
+        sure = firing.sure_at <= self.watermark
+        self._await(group, firing, firing.total, confirmed=sure)
+        return Telling(group, firing, FINAL if sure else PROVISIONAL, firing.total)
+
+    def _await(self, group: Group, firing: Firing, told: int, *, confirmed: bool) -> None:
+        """Has `_confirmed` look again: when the firing is sure, then when its slot has ended."""
+        end = (firing.slot + 1) * group.rule.span_ms
+        due = max(end, firing.sure_at) if confirmed else firing.sure_at
+        entry = (due, next(self._number), group.key, firing, told, confirmed)
+        heapq.heappush(self._open, entry)
+
+    def settle(self) -> list[Telling]:
+        """Computes again what matches out of order have changed; returns what is new."""
+        if self.waiting or not self._changed:
+            return []
+        told: list[Telling] = []
+        changed, self._changed = self._changed, set()
+        for key in sorted(changed):
+            group = self.groups.get(key)
+            if group is None:
+                continue
+            for old, new in group.refreshed(self.watermark, self._edge_of(group.rule)):
+                if old is not None:
+                    told.append(Telling(group, old, WITHDRAWN, 0))
+                if new is not None:
+                    told.append(self._tell(group, new))
+            if group.rule.closing:
+                self._arm(group)
+        return told
+
+    def release(self, edge: int) -> None:
+        """Ends the rebuilding: ``edge`` was the watermark when the past was let go."""
+        self.waiting = False
+        self.edge = edge
+
+    def advance(self, watermark: int) -> list[Telling]:
+        """All matches up to ``watermark`` (ms) have come; returns what is final by that."""
+        if watermark > self.watermark:
+            self.watermark = watermark
+            self._late_before = watermark - self._limits.lateness_ms
+        if self.waiting:
+            return []
+        told = self.settle()
+        told += self._closed()
+        told += self._confirmed()
+        self._forget()
+        return told
+
+    def finish(self) -> list[Telling]:
+        """No match will come any more: closes every window.
+
+        Nothing is forgotten: correlations of correlations may still get what fired by this.
+        """
+        self.waiting = False
+        self.watermark = EVER
+        return [*self.settle(), *self._closed(), *self._confirmed()]
+
+    def _arm(self, group: Group) -> None:
+        items = group.window.items
+        if not group.armed and items:
+            group.armed = True
+            due = items[0].t + group.rule.span_ms
+            heapq.heappush(self._tails, (due, next(self._number), group.key))
+
+    def _closed(self) -> Iterator[Telling]:
+        """Yields firings of windows that can only end now: no later match was there to close."""
+        while self._tails and self._tails[0][0] <= self.watermark:
+            _, _, key = heapq.heappop(self._tails)
+            group = self.groups.get(key)
+            if group is None:
+                continue
+            group.armed = False
+            items = group.window.items
+            if items and items[0].t + group.rule.span_ms > self.watermark:
+                self._arm(group)
+                continue
+            found = group.closed_by(group.window, self.watermark + 1, group.fired)
+            if found is not None:
+                yield from self._fire(group, found)
+
+    def _confirmed(self) -> Iterator[Telling]:
+        """Yields provisional firings that stay, and the final number of matches of each slot."""
+        while self._open and self._open[0][0] <= self.watermark:
+            _, _, key, firing, told, confirmed = heapq.heappop(self._open)
+            group = self.groups.get(key)
+            if group is None or group.fired.get(firing.slot) is not firing:
+                continue
+            if not confirmed:
+                yield Telling(group, firing, FINAL, firing.total)
+                self._await(group, firing, firing.total, confirmed=True)
+                continue
+            end = (firing.slot + 1) * group.rule.span_ms
+            total = group.matches_until(firing.first_t, end)
+            if total > told:
+                yield Telling(group, firing, FINAL, total)
+
+    def _remind(self, group: Group, t: int) -> None:
+        """Has `_forget` look at a group when its match of time ``t`` may go."""
+        due = (t + self._limits.lateness_ms + KEPT_SPANS * group.rule.span_ms) // _WHEEL_MS
+        found = self._wheel.get(due)
+        if found is None:
+            found = self._wheel[due] = []
+            heapq.heappush(self._wheel_order, due)
+        found.append(group.key)
+
+    def _forget(self) -> None:
+        while self._wheel_order and (self._wheel_order[0] + 1) * _WHEEL_MS <= self.watermark:
+            for key in self._wheel.pop(heapq.heappop(self._wheel_order)):
+                group = self.groups.get(key)
+                if group is not None:
+                    span = KEPT_SPANS * group.rule.span_ms
+                    self._cut(group, self.watermark - self._limits.lateness_ms - span)
+
+    def _cut(self, group: Group, before: int) -> int:
+        gone = group.trim(before)
+        self._let_go(group.rule, gone)
+        if group.log:
+            self._remind(group, group.log[0].t)
+        else:
+            del self.groups[group.key]
+            self._sizes[group.rule.rule.id].groups -= 1
+        return len(gone)
+
+    def _let_go(self, rule: Correlation, gone: Iterable[Match]) -> None:
+        size, held = self._sizes[rule.rule.id], self.held
+        for match in gone:
+            size.matches -= 1
+            bucket = match[6] >> BUCKET
+            held[bucket] -= 1
+            if not held[bucket]:
+                del held[bucket]
+
+    def _shed(self, rule: Correlation, group: Group) -> None:
+        """Makes room: first in the group that is too large, else a tenth of the rule's oldest."""
+        evicted = self.counts.evicted
+        if len(group.log) > self._limits.matches_per_group:
+            gone = group.log[: max(1, len(group.log) // 10)]
+            del group.log[: len(gone)]
+            self._let_go(rule, gone)
+            evicted[rule.rule.id] += len(gone)
+            return
+        own = sorted((g for g in self.groups.values() if g.rule is rule), key=_newest)
+        wanted = self._limits.matches - self._limits.matches // 10
+        for one in own:
+            if self._sizes[rule.rule.id].matches <= wanted:
+                return
+            if one is not group:
+                evicted[rule.rule.id] += self._cut(one, EVER)
+
+    def _evict_groups(self, rule: Correlation) -> None:
+        own = sorted((g for g in self.groups.values() if g.rule is rule), key=_newest)
+        for one in own[: max(1, len(own) // 10)]:
+            self.counts.evicted[rule.rule.id] += self._cut(one, EVER)
+
+    def open_windows(self) -> int:
+        """Returns how many groups have matches that later ones could still join."""
+        return sum(
+            1
+            for g in self.groups.values()
+            if g.log and g.log[-1].t + g.rule.span_ms > self.watermark
+        )
+
+    def oldest_offset(self) -> int | None:
+        """Returns an offset from which everything that is needed can be read again."""
+        return min(self.held) << BUCKET if self.held else None
+
+
+def _newest(group: Group) -> int:
+    return group.log[-1].t if group.log else NEVER
+
+
+def final_firings(told: Iterable[Telling]) -> Mapping[str, Telling]:
+    """Returns what stands in the end: id → its last final word."""
+    stands: dict[str, Telling] = {}
+    for one in told:
+        if one.state == FINAL:
+            stands[one.firing.id] = one
+        elif one.state == WITHDRAWN:
+            stands.pop(one.firing.id, None)
+    return stands
