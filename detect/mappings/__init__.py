@@ -4,11 +4,23 @@
 """
 
 from detect.logsource import Source
-from detect.mappings import aws, identity, kubernetes, linux, microsoft, network, web, windows, zeek
+from detect.mappings import (
+    aws,
+    identity,
+    kubernetes,
+    linux,
+    microsoft,
+    network,
+    vmware,
+    web,
+    windows,
+    zeek,
+)
 
 SOURCES: tuple[Source, ...] = (
     *windows.SOURCES,
     *linux.SOURCES,
+    *vmware.SOURCES,
     *web.SOURCES,
     *aws.SOURCES,
     *zeek.SOURCES,
