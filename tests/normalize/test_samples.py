@@ -26,7 +26,8 @@ VENDOR = (
     *("samlog.", "labels.", "system.", "nginx.", "apache.", "aws.", "zeek.", "cisco.", "winlog."),
     "azure.vmconnection.",
     *("okta.", "cisco_duo.", "keycloak.", "freeradius.", "openldap.", "kubernetes."),
-    "auditd.",
+    "nginx_ingress_controller.",
+    *("auditd.", "vsphere.", "iptables.", "firewalld.", "systemd.", "journald."),
     # who an audit record is about; as Elastic's auditd integration names them
     *("user.audit.", "user.saved.", "user.filesystem.", "user.owner.", "user.selinux."),
     "user.terminal",

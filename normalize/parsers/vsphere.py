@@ -1,0 +1,179 @@
+"""VMware ESXi and vCenter Server, through syslog (``Syslog.global.logHost``, vCenter's forwarding).
+
+Formats: vCenter's events (``Event [key] [part-parts] [time] [vim.event.X] [level] [user]
+[datacenter] [chain] [text]``, also as Aria Operations for Logs passes them on), the services'
+own lines (applmgmt, updatemgr, vmon ..), ESXi's agents (``info hostd[id] [Originator@6876 sub=..
+opID=.. user=..] text``), vobd's observations, vmkernel, and ``shell``: commands that were typed on
+an ESXi host. The time is the service's own where the line has one.
+
+Log-ins, refused log-ins and log-outs get ``event.category: authentication``, ``user.*`` and
+``source.ip``; what a shell was told is ``process.command_line``, so that rules for esxcli and
+vim-cmd fire. The rest is in ``vsphere.log.*``; the text stays in ``message``.
+"""
+
+import re
+from datetime import UTC
+
+from normalize.address import set_endpoint
+from normalize.times import parse_iso
+from samlog.event import Event, RawEvent
+
+NAME = "vsphere"
+VERSION = 1
+HINTS = frozenset({"vmware_vsphere", "vsphere.log", "vmware", "esxi", "vcenter"})
+PROGRAMS = frozenset(
+    ("hostd", "vpxa", "vpxd", "vpxd-svcs", "vpxd-profiler", "vmkernel", "vmkwarning", "vmkeventd")
+    + ("vobd", "fdm", "rhttpproxy", "hostd-probe", "vmauthd", "esxupdate", "esxtokend", "vsanmgmtd")
+    + ("vmon", "vmcad", "vmdird", "vmafdd", "vmdnsd", "applmgmt", "applmgmt-audit", "updatemgr")
+    + ("vsan-health", "vsan-health-main", "vpostgres", "vstats", "vapi-endpoint", "sps", "eam")
+    + ("ssoadminserver", "sso-identity-perf", "sso-tokenservice", "vami", "vami-http", "vcha")
+    + ("vsphere-ui", "vsphere-ui-runtime", "analytics", "perfcharts", "content-library", "rbd")
+    + ("esxshell", "shell", "dcui", "vprobed", "cimslp", "storagerm", "vmsyslogd", "healthd")
+    + ("esxgdpd", "settingsd", "apiforwarder", "netcpa", "nsxa", "sdrsinjector", "localcli")
+)
+LOGSOURCES = (
+    {"product": "linux", "service": "syslog"},
+    {"product": "linux", "category": "process_creation"},
+)
+LOG_CLASSES = ("LC-05", "LC-03")
+CONTENT = "text"
+ORDER = 40
+
+DATASET = "vsphere.log"
+SHELL = "shell-command"
+
+_EVENT = re.compile(
+    r"Event \[(\d{1,12})\] \[(\d{1,6}-\d{1,6})\] \[([0-9T:.Z+-]{10,40})\] \[([\w.]{1,200})\]"
+    r" \[(\w{0,20})\] \[([^\]\n]{0,256})\] \[([^\]\n]{0,256})\] \[([^\]\n]{0,32})\] \[(.*)",
+    re.DOTALL,
+)
+_SERVICE = re.compile(
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[:.,]\d{1,9})Z?:? +"
+    r"(?:'([^'\n]{1,100})' +\d{1,20} +)?"
+    r"(DEBUG|INFO|WARN|WARNING|ERROR|TRACE|FATAL|CRITICAL)\s",
+)
+_AGENT = re.compile(
+    r"(verbose|info|warning|error|panic|trivia|section|none) (\S{1,64}?)\[(\w{1,24})\]"
+    r"(?: \[Originator@6876 ([^\]\n]{0,400})\])? ?"
+)
+_DETAIL = re.compile(r"(sub|opID|user|sid|item|type)=(\S{1,256})")
+_SHELL = re.compile(r"\[([^\]\n]{1,256})\]: ")
+_OBSERVED = re.compile(r"\[(\w{1,64})\] \d{1,20}us: \[((?:vob|esx|vprob)\.[\w.-]{1,200})\] ?")
+# The name may hold "@" itself, so that the address begins at the last one.
+_LOGIN = re.compile(
+    r"User (\S{1,256})@([^\s@\]]{1,64}) logged (in as|out)"
+    r"|Cannot login (?:user )?(\S{1,256})@([^\s@\]:]{1,64})"
+    r"|Rejected password for user (\S{1,256}) from ([^\s\]]{1,64})"
+    r"|Accepted password for user (\S{1,256}) from ([^\s\]]{1,64})"
+)
+_ORIGINATOR = "[Originator@6876 "
+
+
+def matches(raw: RawEvent) -> bool:
+    """vCenter's event line, or an ESXi agent's, whatever the program is called."""
+    body = raw.body
+    return (
+        body.startswith(("Event [", " Event [")) and "[vim.event." in body[:300]
+    ) or _ORIGINATOR in body[:200]
+
+
+def parse(raw: RawEvent) -> Event:
+    """Returns the event; never refuses a line."""
+    body = raw.body
+    text = body.lstrip(" ")
+    event: Event = {"event.dataset": DATASET, "message": text}
+    if raw.host:
+        raw.fields.pop("host.hostname", None)
+        raw.fields.setdefault("host.name", raw.host)
+    raw.fields.setdefault("event.timezone", "+00:00")
+    if match := _EVENT.match(text):
+        _vcenter(event, match)
+        _login(event, match[9])
+    elif match := _SERVICE.match(text):
+        _service(event, match, text)
+    elif match := _AGENT.match(text):
+        _agent(event, match, text)
+        _login(event, text[match.end() :])
+    elif raw.program.lower() in ("shell", "esxshell") and (match := _SHELL.match(text)):
+        _shell(event, match[1], text[match.end() :])
+    elif match := _OBSERVED.match(text):
+        event["vsphere.log.correlator"], event["vsphere.log.event_type"] = match.groups()
+        event["message"] = text[match.end() :]
+    else:
+        _login(event, text[:1_000])
+    return event
+
+
+def _vcenter(event: Event, match: re.Match[str]) -> None:
+    key, part, _, kind, level, user, datacenter, chain, _ = match.groups()
+    event["vsphere.log.event_id"] = key
+    event["vsphere.log.event_part"] = part
+    event["log.logger"] = event["vsphere.log.event_type"] = kind
+    event["vsphere.log.chain_id"] = chain
+    if level:
+        event["log.level"] = level
+    if datacenter:
+        event["vsphere.log.datacenter"] = datacenter
+    _user(event, user)
+
+
+def _service(event: Event, match: re.Match[str], text: str) -> None:
+    """``2021-09-06T14:40:25:001Z 'Module' thread LEVEL  text``, or only time and level."""
+    stamp, module, level = match.groups()
+    event["log.level"] = level
+    if module:
+        event["event.action"] = module
+    else:
+        moment = parse_iso(stamp[:19] + "." + stamp[20:], UTC)
+        if moment is not None:
+            event["@timestamp"] = moment
+    event["message"] = text[match.end() :].strip()
+
+
+def _agent(event: Event, match: re.Match[str], text: str) -> None:
+    level, program, thread, details = match.groups()
+    event["log.level"] = level
+    event["process.name"] = program
+    event["process.thread.name"] = thread
+    event["message"] = text[match.end() :]
+    for name, value in _DETAIL.findall(details or ""):
+        if name == "user":
+            # user=vpxuser:VSPHERE.LOCAL\kari is who the agent acts for
+            _user(event, value.partition(":")[2] or value)
+        else:
+            event[f"vsphere.log.{name.lower()}"] = value
+
+
+def _shell(event: Event, user: str, command: str) -> None:
+    """ESXi's commands are links in /bin; the shell writes down the line as it was typed."""
+    event["event.action"] = SHELL
+    event["event.category"] = ["process"]
+    event["event.type"] = ["start"]
+    event["user.name"] = user
+    event["process.command_line"] = command
+    words = command.split(None, 1)
+    if words and len(words[0]) < 256:
+        event["process.executable"] = words[0] if "/" in words[0] else f"/bin/{words[0]}"
+
+
+def _user(event: Event, name: str) -> None:
+    domain, separator, user = name.rpartition("\\")
+    if separator:
+        event["user.domain"], event["user.name"] = domain, user
+    elif name:
+        event["user.name"] = name
+
+
+def _login(event: Event, text: str) -> None:
+    match = _LOGIN.search(text[:1_000])
+    if match is None:
+        return
+    user, address, change, refused, refused_from, rejected, rejected_from, accepted, from_ = (
+        match.groups()
+    )
+    failed = bool(refused or rejected)
+    event["event.category"] = ["authentication"]
+    event["event.type"] = ["end"] if change == "out" else ["start"]
+    event["event.outcome"] = "failure" if failed else "success"
+    _user(event, user or refused or rejected or accepted)
+    set_endpoint(event, "source", address or refused_from or rejected_from or from_)
