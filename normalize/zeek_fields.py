@@ -310,6 +310,27 @@ def x509(event: Event, fields: Fields) -> None:
     )
 
 
+def irc(event: Event, fields: Fields) -> None:
+    """irc.log: the command; the nick is a user that anybody may be."""
+    _copy(event, fields, ("command", "event.action"), ("user", "user.name"))
+
+
+def tunnel(event: Event, fields: Fields) -> None:
+    """tunnel.log: discovered, closed, expired."""
+    _copy(event, fields, ("action", "event.action"))
+
+
+def ntp(event: Event, fields: Fields) -> None:
+    """ntp.log: the kind of addresses."""
+    _family(event, fields.get("id.orig_h"))
+
+
+def known_hosts(event: Event, fields: Fields) -> None:
+    """known_hosts.log: an address that was seen for the first time that day."""
+    software(event, fields)
+    _family(event, fields.get("host"))
+
+
 MAPPERS: Mapping[str, Callable[[Event, Fields], None]] = {
     "connection": connection,
     "dns": dns,
@@ -331,12 +352,20 @@ MAPPERS: Mapping[str, Callable[[Event, Fields], None]] = {
     "smtp": smtp,
     "sip": sip,
     "software": software,
-    "known_hosts": software,
+    "known_hosts": known_hosts,
     "known_services": software,
     "known_certs": software,
     "ntlm": ntlm,
     "x509": x509,
+    "irc": irc,
+    "tunnel": tunnel,
+    "ntp": ntp,
 }
+
+
+def _family(event: Event, address: Any) -> None:
+    if isinstance(address, str) and is_ip(address):
+        event["network.type"] = "ipv6" if ":" in address else "ipv4"
 
 
 def _copy(event: Event, fields: Fields, *pairs: tuple[str, str]) -> None:

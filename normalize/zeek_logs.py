@@ -77,7 +77,7 @@ LOGS: Mapping[str, Log] = {
     "files": Log("files", category=("file",), type=("info",)),
     "pe": Log("pe", category=("file",), type=("info",)),
     "x509": Log("x509", category=("file",), type=("info",)),
-    "ocsp": Log("ocsp", "", "tcp", ("file",), ("info",)),
+    "ocsp": Log("ocsp", "", "tcp", (), ()),
     "dce_rpc": Log("dce_rpc", "dce_rpc", "tcp", type=_INFO),
     "smb_cmd": Log("smb_cmd", "smb", "tcp", type=_INFO),
     "smb_files": Log("smb_files", "smb", "tcp", ("network", "file"), _INFO),

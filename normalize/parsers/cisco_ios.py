@@ -2,8 +2,9 @@
 
 Format: "System Message Format" of the IOS manuals, with every header that a device, a relay or a
 collector may put in front. Logged commands (``PARSER-5-CFGLOG_LOGGEDCMD``) give the user and
-``process.command_line``, log-ins the outcome, access lists the flow. ``message`` is the text after
-the mnemonic, which SigmaHQ's cisco/aaa rules search. ASA and FTD are other products.
+``process.command_line``, configuration sessions the user, log-ins the outcome, access lists the
+flow. ``message`` is the text after the mnemonic, which SigmaHQ's cisco/aaa rules search. ASA and
+FTD are other products.
 """
 
 import re
@@ -16,7 +17,7 @@ from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
 NAME = "cisco_ios"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"cisco", "cisco_ios.log"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = (
@@ -41,6 +42,9 @@ _ACL = re.compile(
 )
 _COMMAND = re.compile(r"User: ?(\S{1,128}) {1,4}logged command: ?(.*)", re.DOTALL)
 _LOGIN = re.compile(r"Login (Success|failed) \[user: ([^\]]{0,128})\] \[Source: ([^\]]{0,64})\]")
+_CONFIGURED = re.compile(
+    r"Configured from (\S{1,64})(?: by (.{1,128}?))?(?: on (\S{1,64}))?(?: \(([^)]{1,64})\))?\Z"
+)
 _OTHER_PRODUCTS = frozenset({"ASA", "FTD", "PIX", "FWSM", "NGIPS"})
 
 
@@ -111,6 +115,11 @@ def _body(event: Event, message: str) -> None:
         event["user.name"], event["process.command_line"] = match.groups()
         event["event.category"] = ["configuration"]
         event["event.type"] = ["change"]
+    elif match := _CONFIGURED.match(message.rstrip()):
+        event["event.category"], event["event.type"] = ["configuration"], ["change"]
+        if match[2]:
+            event["user.name"] = match[2]
+        set_endpoint(event, "source", match[4] or "")
     elif match := _LOGIN.match(message):
         event["event.category"] = ["authentication"]
         event["event.outcome"] = "success" if match[1] == "Success" else "failure"

@@ -20,7 +20,7 @@ from normalize.zeek_logs import LOGS, Log
 from samlog.event import Event, RawEvent
 
 NAME = "zeek"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset(f"zeek_{log}" for log in LOGS) | {"corelight"}
 PROGRAMS = frozenset({"zeek", "bro"})
 LOGSOURCES = (

@@ -71,6 +71,12 @@ def test_flows_have_the_same_id_in_both_directions() -> None:
     assert forth == back == "1:LQU9qZlK+B5F3KDmev6m5PMibrg="
 
 
+def test_flows_of_protocols_without_ports_have_one_id_whatever_the_ports() -> None:
+    first = community_id("192.0.2.1", "224.0.0.22", 0, 0, "igmp")
+    assert first == community_id("224.0.0.22", "192.0.2.1", 7, 9, "igmp")
+    assert first != community_id("192.0.2.1", "224.0.0.22", 0, 0, "gre")
+
+
 def test_what_is_no_flow_has_no_id() -> None:
     assert community_id("x", "192.0.2.1", 1, 2, "tcp") == ""
     assert community_id("192.0.2.1", "192.0.2.2", 1, 2, "carrier pigeon") == ""
