@@ -12,6 +12,7 @@ from sigma.exceptions import SigmaError
 from detect import cache
 from detect.compile import Program, compile_rules
 from detect.condition import Node, Placeholders, condition_of, relocated, tests_of
+from detect.correlate.rule import Correlation, correlations_of
 from detect.document import Document
 from detect.evaluate import text_predicate
 from detect.filters import Filter, filters_of
@@ -58,6 +59,7 @@ class Built(NamedTuple):
     needs: Sequence[Sequence[Clause]]
     sources: tuple[Source, ...]
     filters: Sequence[Filter] = ()
+    correlations: Sequence[Correlation] = ()
     sha256: str = ""
     """Of the rule files' names and bytes and of the values of placeholders."""
 
@@ -80,7 +82,8 @@ def build(
         kept.report.refused_products.update(report.refused_products)
         variants = tuple(Variant(*fields) for fields in kept.variants)
         digest = content_hash(files, placeholders)
-        return Built(kept.report, variants, kept.program, kept.needs, sources, kept.filters, digest)
+        rest = (kept.filters, kept.correlations, digest)
+        return Built(kept.report, variants, kept.program, kept.needs, sources, *rest)
     unreadable = len(report.refused)
     products = report.refused_products.copy()
     with _no_collection():
@@ -92,7 +95,8 @@ def build(
             report.unmapped,
             report.refused_products - products,
         )
-        made = cache.Kept(own, built.variants, built.program, built.needs, built.filters)
+        more = (built.filters, built.correlations)
+        made = cache.Kept(own, built.variants, built.program, built.needs, *more)
         report.cache_problem = cache.write(cache_dir, key, made)
     return built
 
@@ -132,12 +136,14 @@ def _compiled(
             continue
         variants.extend(variant._replace(rule=len(report.loaded)) for variant in placed)
         report.loaded.append(rule)
-    filters = filters_of(found, rules, report, lambda p: checked_condition(p, placeholders))
+    own = [one for one in found if "filter" in one[0].data]
+    filters = filters_of(own, rules, report, lambda p: checked_condition(p, placeholders))
     filters = [f for f in filters if _can_be_asked(f, variants, report, sources)]
     program = compile_rules([variant.node for variant in variants])
     needs = [clauses(variant.node) for variant in variants]
-    digest = content_hash(files, placeholders)
-    return Built(report, tuple(variants), program, needs, sources, filters, digest)
+    others = [one for one in found if "filter" not in one[0].data]
+    rest = (correlations_of(others, report.loaded, report), content_hash(files, placeholders))
+    return Built(report, tuple(variants), program, needs, sources, filters, *rest)
 
 
 def content_hash(files: Iterable[RuleFile], placeholders: Placeholders) -> str:

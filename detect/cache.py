@@ -33,6 +33,7 @@ class Kept(NamedTuple):
     program: Program
     needs: Sequence[Any]
     filters: Sequence[Any] = ()
+    correlations: Sequence[Any] = ()
 
 
 def key_of(files: Iterable[RuleFile], mode: str, placeholders: Mapping[str, Sequence[str]]) -> str:
@@ -64,7 +65,7 @@ def read(directory: Path, key: str) -> Kept | None:
     if blake2b(body, digest_size=_DIGEST_BYTES).digest() != digest:
         return None
     loaded, refused, unmapped, products, variants, *rest = pickle.loads(body)
-    code, constants, needs, filters = rest
+    code, constants, needs, filters, correlations = rest
     report = LoadReport(
         [Rule(*fields) for fields in loaded],
         [_refused(*fields) for fields in refused],
@@ -72,7 +73,7 @@ def read(directory: Path, key: str) -> Kept | None:
         products,
     )
     program = Program(marshal.loads(code), tuple(Constant(*c) for c in constants))
-    return Kept(report, variants, program, needs, filters)
+    return Kept(report, variants, program, needs, filters, correlations)
 
 
 def write(directory: Path, key: str, kept: Kept) -> str:
@@ -89,6 +90,7 @@ def write(directory: Path, key: str, kept: Kept) -> str:
             [tuple(constant) for constant in kept.program.constants],
             kept.needs,
             list(kept.filters),
+            list(kept.correlations),
         ),
         protocol=5,
     )

@@ -42,6 +42,8 @@ _ATTACK = re.compile(r"attack\.(t\d{4}(?:\.\d{3})?)\Z", re.IGNORECASE)
 _LOG_CLASS = re.compile(r"samlog\.lc[-_]?(\d{2})\Z", re.IGNORECASE)
 _SELECTOR = re.compile(r"\b(?:1|any|all)\s+of\s+([\w*]+)")
 
+_OTHERS = frozenset({"correlation", "filter"})
+
 PARSE_FAULTS = (
     ArithmeticError,
     AttributeError,
@@ -163,7 +165,7 @@ def parse_rules(
 ) -> list[ParsedRule]:
     """Returns the rules in ``files``; everything refused is added to ``report.refused``.
 
-    Filter documents are appended to ``filters``, unread.
+    Documents of filters and correlations are appended to ``filters``, unread.
     """
     others = [] if filters is None else filters
     parsed: list[ParsedRule] = []
@@ -195,7 +197,7 @@ def _parse_file(
 ) -> Iterator[ParsedRule]:
     try:
         for document in documents(file.path, file.data):
-            if isinstance(document.data, Mapping) and "filter" in document.data:
+            if isinstance(document.data, Mapping) and _OTHERS & document.data.keys():
                 filters.append((document, file))
                 continue
             try:
@@ -254,8 +256,6 @@ def check_document(data: Any) -> None:
     """Raises `RuleError` for what is no rule, or cannot be evaluated yet."""
     if not isinstance(data, Mapping):
         raise RuleError("holds no mapping of names to values", reason="not_a_rule")
-    if "correlation" in data:
-        raise RuleError("correlations are not evaluated yet", reason="correlation_not_yet")
     detection = data.get("detection")
     if not isinstance(detection, Mapping) or not isinstance(data.get("logsource"), Mapping):
         raise RuleError("has no detection or no logsource", reason="not_a_rule")
