@@ -7,7 +7,7 @@ position; a crash does the same. Nothing here knows what a stage does.
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from samlog import log
@@ -18,7 +18,7 @@ from samlog.errors import BadEvent, SamlogError, Unavailable
 from samlog.event import DLQ
 from samlog.journal import Journal
 from samlog.metrics import Metrics
-from samlog.step import Rejection, Step
+from samlog.step import Rejection, Step, Watcher
 
 FAILING_RECORDS = 1_000
 MAX_BACKOFF_S = 30.0
@@ -47,7 +47,11 @@ class Counts:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a loop needs to know of its stage."""
+    """What a loop needs to know of its stage.
+
+    ``keeps``: the step holds what it has read for as long as it may need it again, so that what
+    other processes have not committed says nothing about the end of the input.
+    """
 
     step: Step
     group: str
@@ -55,6 +59,7 @@ class Stage:
     outputs: Sequence[str] = ()
     member: str = ""
     batch: int = 1_000
+    keeps: bool = False
 
 
 class Loop:
@@ -266,13 +271,37 @@ class Loop:
     def _drained(self) -> bool:
         """The input has ended: releases what is held; True when nothing is left to read."""
         try:
+            if not self._all_read():
+                return False
             while released := list(self.stage.step.flush()):
                 self._conclude([], released, [])
             self._conclude([], [], [])
-            return not any(self._bus.lag(self.stage.group, self.stage.topics).values())
+            return self._all_read()
         except Unavailable as problem:
             self._step_back(problem)
             return False
+
+    def _all_read(self) -> bool:
+        """Tells whether no record is left that somebody would have to read.
+
+        What a step holds is read and not committed: it counts as read where this process reads it.
+        """
+        behind = self._unread(self._bus.lag(self.stage.group, self.stage.topics))
+        self._tell_progress(behind)
+        if self.stage.keeps and self._consumer is not None:
+            return not any(behind.get(tp, 0) for tp in self._consumer.assigned())
+        return not any(behind.values())
+
+    def _unread(self, lag: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Returns per partition how many records wait, without those that the step holds."""
+        held = self.stage.step.held()
+        read = {tp: n - min(n, held.get(tp, n)) for tp, n in self._positions.items()}
+        return {tp: max(0, n - read.get(tp, 0)) for tp, n in lag.items()}
+
+    def _tell_progress(self, behind: Mapping[TopicPartition, int]) -> None:
+        step = self.stage.step
+        if isinstance(step, Watcher) and self._consumer is not None:
+            step.watch(self._consumer.assigned(), behind)
 
     def _open(self) -> Consumer:
         """Connects what is not connected; `Unavailable` here is retried like any other."""
@@ -294,11 +323,13 @@ class Loop:
             return
         self._last_lag = now
         try:
-            behind = sum(self._bus.lag(self.stage.group, self.stage.topics).values())
+            behind = self._unread(self._bus.lag(self.stage.group, self.stage.topics))
         except Unavailable as problem:
             self._step_back(problem)
             return
-        self._metrics.gauge("consumer_lag_events", behind, stage=self.stage.step.name)
+        self._tell_progress(behind)
+        waiting = sum(behind.values())
+        self._metrics.gauge("consumer_lag_events", waiting, stage=self.stage.step.name)
 
     def _lost_partitions(self, consumer: Consumer) -> bool:
         """Forgets what is held after a rebalance and rewinds; what was just polled comes again."""

@@ -8,7 +8,7 @@ oldest record which the step holds.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from samlog.bus.base import Message, Record, TopicPartition
 
@@ -62,3 +62,16 @@ class Step(Protocol):
 
     def close(self) -> None:
         """Releases what the step opened; safe to call twice."""
+
+
+@runtime_checkable
+class Watcher(Protocol):
+    """A step that has to know how far its input has been read (see `Step`)."""
+
+    def watch(
+        self, assigned: frozenset[TopicPartition], behind: Mapping[TopicPartition, int]
+    ) -> None:
+        """Tells what this process reads, and how many records of every partition are unread.
+
+        Called every five seconds and, before `Step.flush`, when the input has ended.
+        """

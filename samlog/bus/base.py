@@ -36,14 +36,22 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
+EVERY = -1
+"""As a record's partition: a copy goes to every partition of the topic."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a step wants written. ``key`` decides order and partition; None spreads."""
+    """What a step wants written. ``key`` decides order and partition; None spreads.
+
+    ``partition`` overrides that: a number, or `EVERY`. The embedded bus has one partition.
+    """
 
     topic: str
     value: bytes
     key: bytes | None = None
     headers: Headers = field(default_factory=dict)
+    partition: int | None = None
 
 
 class Message(NamedTuple):

@@ -1,6 +1,7 @@
 """Writes to Kafka: idempotent, every acknowledgement checked, replaced after a fatal error."""
 
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -10,7 +11,7 @@ from kafka import errors
 from kafka.partitioner import Partitioner, murmur2
 from kafka.producer.future import FutureRecordMetadata
 
-from samlog.bus.base import Record
+from samlog.bus.base import EVERY, Record
 from samlog.bus.kafka_cluster import Cluster
 from samlog.clock import Clock
 from samlog.errors import BadEvent, BusError, Unavailable
@@ -94,19 +95,26 @@ class KafkaProducer:
     def _queue(self, record: Record) -> None:
         kafka = self._connected()
         try:
-            future = kafka.send(
-                record.topic,
-                value=record.value,
-                key=record.key,
-                headers=list(record.headers.items()) if record.headers else None,
-            )
+            places: Iterable[int | None] = (record.partition,)
+            if record.partition == EVERY:
+                places = sorted(kafka.partitions_for(record.topic))
+            futures = [
+                kafka.send(
+                    record.topic,
+                    value=record.value,
+                    key=record.key,
+                    headers=list(record.headers.items()) if record.headers else None,
+                    partition=place,
+                )
+                for place in places
+            ]
         except errors.KafkaTimeoutError as error:
             self._discard()
             raise self._no_partitions(record.topic, error) from error
         except errors.KafkaError as error:
             self._discard()
             raise self._cluster.explained(error, f"write to {record.topic}") from error
-        self._unflushed.append(future)
+        self._unflushed += futures
 
     def _connected(self) -> Client:
         if self._kafka is None:

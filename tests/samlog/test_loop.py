@@ -265,3 +265,46 @@ def test_a_damaged_crash_note_is_no_reason_to_stop(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "x.note")
 
     assert not journal.careful(IN, 0, 5)
+
+
+class Keeping(Upper):
+    """Holds every record for ever, as a correlation holds its window, and is told of its input."""
+
+    name = "keeping"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[int] = []
+
+    def process(self, message: Message) -> Iterable[Record]:
+        self.hold.append(message)
+        return []
+
+    def flush(self) -> Iterable[Record]:
+        return []
+
+    def watch(
+        self, assigned: frozenset[TopicPartition], behind: Mapping[TopicPartition, int]
+    ) -> None:
+        self.told.append(sum(behind[tp] for tp in assigned))
+
+
+def test_what_a_step_keeps_is_read_again_after_a_restart_and_does_not_keep_it_from_ending(
+    tmp_path: Path,
+) -> None:
+    rig = Rig(tmp_path)
+    rig.step = step = Keeping()
+    rig.restart()
+    rig.put(b"a", b"b", b"c")
+
+    rig.loop.run(lambda: True, lambda: False)
+    first = [m.value for m in step.hold]
+    step.hold.clear()
+    rig.restart()
+    rig.loop.run(lambda: True, lambda: False)
+
+    assert first == [m.value for m in step.hold] == [b"a", b"b", b"c"]
+    assert rig.lag() == 3
+    assert step.told[-1] == 0
+    rig.loop.close()
+    rig.bus.close()
