@@ -10,8 +10,10 @@ from samlog.event import Event
 
 MAX_RECORDS = 100_000
 """Events that one record may hold; a longer array stays one event."""
-BATCH_KEYS = ("Records", "records")
-"""Names of the array in batches of AWS and of Azure."""
+BATCH_KEYS = ("Records", "records", "value")
+"""Names of the array in batches of AWS, of Azure, and in pages of OData (Microsoft Graph)."""
+ODATA = ("@odata.context", "odata.metadata")
+"""One of them stands beside ``value`` in a page."""
 
 _STARTS = ("{", "[")
 
@@ -42,8 +44,8 @@ class Part:
 def split(data: bytes, decoded: Decoded) -> Iterator[Part]:
     """Yields the events of a record in their order; at least one.
 
-    A JSON array of objects, and an object with ``Records`` or ``records``, are batches. What
-    begins like JSON and is broken is one text event, tagged ``invalid_json``.
+    A JSON array of objects, an object with ``Records`` or ``records``, and a page of OData are
+    batches. What begins like JSON and is broken is one text event, tagged ``invalid_json``.
     """
     text = decoded.text
     if not text.startswith(_STARTS):
@@ -75,6 +77,8 @@ def _batch(value: Any, body: str) -> tuple[int, Event | None]:
     for key in BATCH_KEYS if isinstance(value, dict) else ():
         items = value.get(key)
         if isinstance(items, list) and _objects(items):
+            if key == "value" and not any(name in value for name in ODATA):
+                continue
             siblings = {name: capped(item) for name, item in value.items() if name != key}
             return array_in(body, key), siblings or None
     return -1, None

@@ -24,7 +24,7 @@ NORMALIZER = normalizer()
 FILES = sample_files()
 VENDOR = (
     *("samlog.", "labels.", "system.", "nginx.", "apache.", "aws.", "zeek.", "cisco.", "winlog."),
-    "azure.vmconnection.",
+    *("azure.", "o365.", "m365_defender.", "microsoft."),
     *("okta.", "cisco_duo.", "keycloak.", "freeradius.", "openldap.", "kubernetes."),
     "nginx_ingress_controller.",
     *("auditd.", "vsphere.", "iptables.", "firewalld.", "systemd.", "journald."),

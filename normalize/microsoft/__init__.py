@@ -1,0 +1,1 @@
+"""What Microsoft's cloud logs have in common: shapes, names, times and accounts."""

@@ -1,0 +1,187 @@
+"""The evidence of Defender's alerts in ECS: Graph's ``evidence`` and the older ``entities``.
+
+Of several pieces of one kind the first fills the fields; users, hosts, hashes and addresses of all
+are related. Source: the Graph type alertEvidence and its derived types.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from normalize.address import is_ip
+from normalize.microsoft.record import MAX_PAIRS, copy, mapping, set_account, text
+from normalize.windows.values import HIVES, command_line
+from samlog.event import Event
+
+Item = Mapping[str, Any]
+
+_GRAPH = "#microsoft.graph.security."
+_LINE = command_line("process")
+_KINDS: dict[str, str] = {"File": "file", "Process": "process", "Ip": "ip", "Url": "url",
+                          "User": "user", "MailMessage": "mail", "Mailbox": "user"}  # fmt: skip
+
+
+def read_evidence(event: Event, evidence: list[dict[str, Any]]) -> None:
+    """Writes what pieces of evidence say, each told apart by its ``@odata.type``."""
+    for item in evidence[:MAX_PAIRS]:
+        kind = text(item, "@odata.type").removeprefix(_GRAPH).removesuffix("Evidence")
+        reader = _READERS.get(kind)
+        if reader is not None:
+            reader(event, item)
+        account = mapping(item.get("userAccount"))
+        for key in ("userPrincipalName", "accountName", "azureAdUserId", "userSid"):
+            _relate(event, "related.user", text(account, key))
+        for user in item.get("loggedOnUsers") or ():
+            if isinstance(user, dict):
+                _relate(event, "related.user", text(user, "accountName"))
+
+
+def _first(event: Event, item: Item, pairs: tuple[tuple[str, str], ...]) -> None:
+    """Copies into fields that are still empty."""
+    copy(event, item, [(key, field) for key, field in pairs if field not in event])
+
+
+def _relate(event: Event, field: str, value: str) -> None:
+    if value and value not in (before := event.get(field, ())) and len(before) < MAX_PAIRS:
+        event[field] = [*before, value]
+
+
+def _device(event: Event, item: Item) -> None:
+    name = text(item, "deviceDnsName", "hostName").lower()
+    if name:
+        event.setdefault("host.name", name)
+        _relate(event, "related.hosts", name)
+    _first(event, item, (("mdeDeviceId", "host.id"), ("osPlatform", "host.os.platform")))
+    if mapping(item.get("vmMetadata")):
+        event["cloud.provider"] = "azure"
+
+
+_FILE = (
+    ("fileName", "file.name"),
+    ("filePath", "file.path"),
+    ("fileSize", "file.size"),
+    ("sha1", "file.hash.sha1"),
+    ("sha256", "file.hash.sha256"),
+)
+
+
+def _file(event: Event, item: Item) -> None:
+    details = mapping(item.get("fileDetails"))
+    if "file.name" not in event and "file.hash.sha1" not in event:
+        copy(event, details, _FILE)
+        copy(event, item, (("detectionStatus", "event.action"),))
+    for key in ("sha1", "sha256"):
+        _relate(event, "related.hash", text(details, key))
+
+
+def _process(event: Event, item: Item) -> None:
+    image = mapping(item.get("imageFile"))
+    for key in ("sha1", "sha256"):
+        _relate(event, "related.hash", text(image, key))
+    if "process.pid" in event:
+        return
+    copy(
+        event,
+        item,
+        (("processId", "process.pid"), ("parentProcessId", "process.parent.pid"))
+        + (("processCreationDateTime", "process.start"),)
+        + (("parentProcessCreationDateTime", "process.parent.start"),),
+    )
+    copy(event, image, (("sha1", "process.hash.sha1"), ("sha256", "process.hash.sha256")))
+    if line := text(item, "processCommandLine"):
+        _LINE(event, line)
+    copy(event, mapping(item.get("userAccount")), (("accountName", "process.user.name"),))
+    _first(event, item, (("detectionStatus", "event.action"),))
+
+
+def _user(event: Event, item: Item) -> None:
+    account = mapping(item.get("userAccount"))
+    _first(
+        event,
+        account,
+        (("accountName", "user.name"), ("domainName", "user.domain"))
+        + (("azureAdUserId", "user.id"), ("userPrincipalName", "user.email")),
+    )
+
+
+def _mail(event: Event, item: Item) -> None:
+    _first(
+        event,
+        item,
+        (("subject", "email.subject"), ("receivedDateTime", "email.delivery_timestamp"))
+        + (("internetMessageId", "email.message_id"), ("networkMessageId", "email.local_id")),
+    )
+    sender = mapping(item.get("p2Sender")) or mapping(item.get("p1Sender"))
+    for field, address in (
+        ("email.from.address", text(sender, "emailAddress")),
+        ("email.to.address", text(item, "recipientEmailAddress")),
+    ):
+        if address:
+            event.setdefault(field, [address])
+            _relate(event, "related.user", address)
+
+
+def _ip(event: Event, item: Item) -> None:
+    address = text(item, "ipAddress")
+    if is_ip(address):
+        event.setdefault("host.ip", [address])
+        _relate(event, "related.ip", address)
+
+
+def _url(event: Event, item: Item) -> None:
+    _first(event, item, (("url", "url.original"),))
+
+
+def _registry(event: Event, item: Item) -> None:
+    hive = text(item, "registryHive")
+    _first(
+        event,
+        item,
+        (("registryKey", "registry.key"), ("registryHive", "registry.hive"))
+        + (("registryValueName", "registry.value"), ("registryValueType", "registry.data.type")),
+    )
+    if hive and (key := text(item, "registryKey")):
+        short = HIVES.get(hive.upper(), hive)
+        event.setdefault("registry.path", f"{short}\\{key}")
+
+
+_READERS: dict[str, Callable[[Event, Item], None]] = {
+    "device": _device,
+    "file": _file,
+    "process": _process,
+    "user": _user,
+    "mailbox": _user,
+    "analyzedMessage": _mail,
+    "ip": _ip,
+    "url": _url,
+    "registryKey": _registry,
+    "registryValue": _registry,
+}
+
+
+def read_entities(event: Event, entities: list[dict[str, Any]]) -> None:
+    """Writes what the entities of the older APIs say, each told apart by its ``entityType``."""
+    for item in entities[:MAX_PAIRS]:
+        for key in ("sha1", "sha256"):
+            _relate(event, "related.hash", text(item, key))
+        if is_ip(text(item, "ipAddress")):
+            _relate(event, "related.ip", item["ipAddress"])
+        _relate(event, "related.user", text(item, "userPrincipalName", "accountName"))
+        kind = _KINDS.get(text(item, "entityType"), "")
+        if kind in ("file", "process"):
+            _first(event, item, _FILE)
+        if kind == "process" and "process.pid" not in event:
+            copy(
+                event,
+                item,
+                (("processId", "process.pid"), ("processCreationTime", "process.start"))
+                + (("parentProcessId", "process.parent.pid"),)
+                + (("parentProcessCreationTime", "process.parent.start"),),
+            )
+            if line := text(item, "processCommandLine"):
+                _LINE(event, line)
+        if kind == "user":
+            _first(event, item, (("domainName", "user.domain"), ("aadUserId", "user.id")))
+            if "user.name" not in event:
+                set_account(event, "user", text(item, "accountName"))
+        if kind == "url":
+            _first(event, item, (("url", "url.original"),))

@@ -1,0 +1,51 @@
+"""Azure platform logs: the resource logs of any Azure service that has no parser of its own.
+
+Format: "Azure resource log common and service-specific schemas", as a diagnostic setting sends
+them to an Event Hub or storage account, one each or in ``records`` (Key Vault, AKS, Event Hubs,
+IoT Hub, SQL, Storage ..). The operation is ``event.action``, the resource ``azure.resource.*``,
+the service's own fields are below ``azure.platformlogs.``, JSON within texts taken apart. Dataset
+``azure.platformlogs``.
+"""
+
+from normalize.microsoft import azure
+from normalize.microsoft.record import copy, inner, mapping, set_client, snake, spread, text
+from samlog.event import Event, RawEvent
+
+NAME = "azure_platform"
+VERSION = 1
+HINTS = frozenset({"azure.platformlogs"})
+PROGRAMS: frozenset[str] = frozenset()
+LOGSOURCES: tuple[dict[str, str], ...] = ({"product": "azure"},)
+LOG_CLASSES = ("LC-23",)
+CONTENT = "json"
+ORDER = 60
+
+_PREFIX = "azure.platformlogs"
+
+
+def matches(raw: RawEvent) -> bool:
+    """A record of diagnostic settings: a category, and a resource by its path."""
+    record = raw.json
+    if record is None or not azure.category(record):
+        return False
+    resource = record.get("resourceId")
+    return isinstance(resource, str) and resource[:1] == "/" and resource.count("/") > 2
+
+
+def parse(raw: RawEvent) -> Event:
+    """Returns the event; never refuses an object."""
+    record = azure.read_record(raw.json or {})
+    top = record.top
+    own = dict(record.properties)
+    event = azure.start("azure.platformlogs", record, _PREFIX)
+    copy(event, top, (("Region", "cloud.region"),))
+    if "event.action" not in event:
+        copy(event, top, (("EventName", "event.action"),))
+    for key in ("EventTimeString", "EventTime", "eventTime"):
+        if "@timestamp" not in event and text(top, key):
+            event["@timestamp"] = azure.parse_time(top[key])
+    azure.set_outcome(event, top.get("Status"), top.get("resultType"), top.get("resultSignature"))
+    set_client(event, top.get("callerIpAddress"), "source", "client")
+    own.update(mapping(top.get("EventProperties")))
+    spread(event, f"{_PREFIX}.properties", {key: inner(own[key]) for key in own}, snake)
+    return event
