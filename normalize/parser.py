@@ -9,6 +9,35 @@ from typing import Protocol, runtime_checkable
 
 from samlog.event import Event, RawEvent
 
+CLASSES: Mapping[str, str] = {
+    "LC-01": "authentication",
+    "LC-02": "accounts and rights",
+    "LC-03": "privileged access",
+    "LC-04": "Windows hosts",
+    "LC-05": "Unix and Linux hosts",
+    "LC-06": "antimalware, EDR",
+    "LC-07": "firewall",
+    "LC-08": "router, switch",
+    "LC-09": "IDS, NDR",
+    "LC-10": "remote access",
+    "LC-11": "DNS, DHCP",
+    "LC-12": "web proxy",
+    "LC-13": "web server, WAF, load balancer",
+    "LC-14": "mail",
+    "LC-15": "virtualisation",
+    "LC-16": "terminal desktop",
+    "LC-17": "database",
+    "LC-18": "application",
+    "LC-19": "backup",
+    "LC-20": "configuration, patches, vulnerabilities",
+    "LC-21": "zone boundary",
+    "LC-22": "health of logging",
+    "LC-23": "cloud",
+    "LC-24": "resources and performance",
+    "LC-25": "physical and environmental",
+}
+"""Classes of the common logging practice."""
+
 
 @runtime_checkable
 class Parser(Protocol):
@@ -20,6 +49,10 @@ class Parser(Protocol):
     ``PROGRAMS`` are the syslog program names that it reads ("" in it: also without a header).
     ``LOGSOURCES`` are the Sigma logsources that its events answer to.
     ``LOG_CLASSES`` are the classes of the common logging practice (LC-01 ..) that it satisfies.
+
+    A module may also say, for its page in ``docs/reference/sources/``: ``SPECIFICATION``, a tuple
+    of the documents that define the format, and ``SETTINGS``, Markdown about what to set at the
+    device or its agent so that the events come, and come whole.
     """
 
     NAME: str

@@ -1,10 +1,14 @@
 """Writes docs/reference/ from the code: what commands, keys, metrics and parsers there are.
 
+``docs/reference/sources/`` has a page for each log source; its fields and its example come from
+the samples, so that nothing stands there that a test does not prove.
+
 ``python tools/references.py`` writes; ``--check`` writes nothing and exits 1 with the names of the
 files that are not what would be written.
 """
 
 import inspect
+import json
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -24,9 +28,9 @@ WIDTH = 100
 NOTICE = "<!-- Written by tools/references.py; change the code, then: make format -->\n"
 
 
-def page(title: str, body: Iterator[str]) -> str:
+def page(title: str, body: Iterator[str], notice: str = NOTICE) -> str:
     """Returns a whole page."""
-    lines = [NOTICE, f"# {title}", "", *body]
+    lines = [notice, f"# {title}", "", *body]
     return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
 
 
@@ -231,9 +235,8 @@ def parsers() -> Iterator[str]:
     for parser in found:
         hints = ", ".join(f"`{hint}`" for hint in sorted(parser.HINTS))
         classes = ", ".join(parser.LOG_CLASSES)
-        yield row(f"`{parser.NAME}`", hints, classes, (parser.__doc__ or "").split("\n")[0])
-    for parser in found:
-        yield from ("", f"## {parser.NAME}", "", inspect.cleandoc(parser.__doc__ or ""))
+        name = f"[`{parser.NAME}`](sources/{parser.NAME}.md)"
+        yield row(name, hints, classes, (parser.__doc__ or "").split("\n")[0])
 
 
 def modules(found: Mapping[str, Any]) -> Iterator[str]:
@@ -258,6 +261,86 @@ def sinks() -> Iterator[str]:
     yield from modules(found())
 
 
+_FRAME = ("samlog.", "data_stream.", "organization.", "event.original", "event.module", "event.id")
+_MAX_FIELDS = 400
+_MAX_EXAMPLE = 2_000
+
+
+def log_source(parser: Any, samples: Path) -> Iterator[str]:
+    """Yields the page of one log source: format, settings, classes, rules, fields, an example."""
+    from normalize.parser import CLASSES
+
+    yield inspect.cleandoc(parser.__doc__ or "").replace("``", "`")
+    words = ", ".join(f"`{word}`" for word in sorted({parser.NAME, *parser.HINTS}))
+    programs = ", ".join(f"`{program}`" for program in sorted(parser.PROGRAMS) if program)
+    yield from ("", "## Settings", "", f"`source:` of the collector: {words}; or none: told by ")
+    yield (f"the program ({programs}) and by content." if programs else "content.")
+    if settings := getattr(parser, "SETTINGS", ""):
+        yield from ("", inspect.cleandoc(settings))
+    if documents := getattr(parser, "SPECIFICATION", ()):
+        yield from ("", "## Format", "", *(f"- {document}" for document in documents))
+    yield from ("", "## Log classes and rules", "")
+    for name in parser.LOG_CLASSES:
+        yield f"- {name}: {CLASSES[name]}"
+    for logsource in parser.LOGSOURCES:
+        named = ", ".join(f"{key} `{value}`" for key, value in logsource.items())
+        yield f"- Sigma logsource: {named}"
+    events: list[dict[str, Any]] = []
+    paths = sorted(samples.glob("*.expected.json"))
+    for path in paths:
+        expected = json.loads(path.read_text("utf-8"))
+        events += expected if isinstance(expected, list) else [expected]
+    if events:
+        yield from _fields_of(events)
+        yield from _example(events[0], paths[0])
+
+
+def _fields_of(events: list[dict[str, Any]]) -> Iterator[str]:
+    from samlog.ecs import FIELDS
+
+    examples: dict[str, Any] = {}
+    for event in events:
+        for name, value in event.items():
+            examples.setdefault(name, value)
+    names = sorted(name for name in examples if not name.startswith(_FRAME))
+    yield from ("", "## Fields", "", "Of the samples, beside those that every event has.", "")
+    yield from head("field", "type", "example")
+    for name in names[:_MAX_FIELDS]:
+        text = json.dumps(examples[name], ensure_ascii=False)
+        shown = (text if len(text) <= 60 else text[:57] + "...").replace("`", "'")
+        yield row(f"`{name}`", FIELDS.get(name, "the vendor's"), f"`{shown}`")
+    if len(names) > _MAX_FIELDS:
+        yield from ("", f"And {len(names) - _MAX_FIELDS} more.")
+
+
+def _example(event: dict[str, Any], path: Path) -> Iterator[str]:
+    """Yields the first event of a sample, as it came and as it is stored."""
+    before = str(event.get("event.original", ""))
+    if not before:
+        stem = path.name.removesuffix(".expected.json")
+        sent = [p for p in path.parent.glob(f"{stem}.*") if p != path]
+        before = sent[0].read_bytes().decode("utf-8", "replace").rstrip() if sent else ""
+    made = {k: v for k, v in event.items() if not k.startswith(_FRAME)}
+    after = json.dumps(made, ensure_ascii=False, indent=2)
+    yield from ("", "## Example", "", "Before:", "", "```text")
+    yield before if len(before) <= _MAX_EXAMPLE else before[:_MAX_EXAMPLE] + " ..."
+    yield from ("```", "", "After:", "", "```json", after, "```")
+
+
+def log_sources() -> dict[Path, str]:
+    """Returns the page of every log source."""
+    from normalize.registry import load_parsers
+    from normalize.samples_update import SAMPLES
+
+    notice = NOTICE.replace("tools/references.py", "tools/references.py from normalize/parsers/")
+    return {
+        FOLDER / "sources" / f"{parser.NAME}.md": page(
+            parser.NAME, log_source(parser, SAMPLES / parser.NAME), notice
+        )
+        for parser in load_parsers()
+    }
+
+
 PAGES: Mapping[str, tuple[str, Callable[[], Iterator[str]]]] = {
     "cli.md": ("Command line", cli),
     "config.md": ("Configuration", config),
@@ -271,16 +354,23 @@ PAGES: Mapping[str, tuple[str, Callable[[], Iterator[str]]]] = {
 
 def written() -> dict[Path, str]:
     """Returns what each file should hold."""
-    return {FOLDER / name: page(title, body()) for name, (title, body) in PAGES.items()}
+    pages = {FOLDER / name: page(title, body()) for name, (title, body) in PAGES.items()}
+    return pages | log_sources()
+
+
+def left_over() -> list[Path]:
+    """Returns pages of log sources that are no more."""
+    return sorted(set((FOLDER / "sources").glob("*.md")) - log_sources().keys())
 
 
 def stale() -> list[str]:
     """Returns the names of files that do not hold what they should."""
-    return [
-        path.relative_to(ROOT).as_posix()
+    wrong = [
+        path
         for path, text in written().items()
         if not path.exists() or path.read_text("utf-8") != text
     ]
+    return [path.relative_to(ROOT).as_posix() for path in [*wrong, *left_over()]]
 
 
 def main(words: list[str]) -> int:
@@ -293,7 +383,9 @@ def main(words: list[str]) -> int:
     if words:
         print("usage: references.py [--check]", file=sys.stderr)
         return 2
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "sources").mkdir(parents=True, exist_ok=True)
+    for path in left_over():
+        path.unlink()
     for path, text in written().items():
         path.write_text(text, "utf-8")
     return 0

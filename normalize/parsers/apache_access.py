@@ -21,6 +21,13 @@ LOGSOURCES = ({"category": "webserver"}, {"product": "apache", "service": "apach
 LOG_CLASSES = WEB_CLASSES
 CONTENT = "text"
 ORDER = 60
+SPECIFICATION = (
+    'Apache HTTP Server, mod_log_config ("Custom Log Formats"), mod_ssl ("Custom Log Formats")',
+)
+SETTINGS = r"""
+`LogFormat "%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-agent}i\"" combined`; behind a
+load balancer mod_remoteip, so that `%h` is the client.
+"""
 
 _SSL = re.compile(
     r"\[(\d\d/[A-Za-z]{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] (\S{1,255}) (\S{1,32}) (\S{1,128}) "

@@ -20,6 +20,10 @@ PROGRAMS = frozenset({"apache", "apache2", "httpd"})
 LOGSOURCES = ({"product": "apache", "service": "apache"},)
 LOG_CLASSES = WEB_CLASSES
 CONTENT = "text"
+SPECIFICATION = ("Apache HTTP Server, core, ErrorLogFormat",)
+SETTINGS = """
+The stock ErrorLogFormat of 2.2 and 2.4. Lines carry no zone: set `tz`.
+"""
 
 _LINE = re.compile(
     r"\[[A-Z][a-z]{2} ([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))? (\d{4})\]"

@@ -28,6 +28,15 @@ LOGSOURCES = ({"product": "aws", "service": "cloudtrail"},)
 LOG_CLASSES = ("LC-23",)
 CONTENT = "json"
 ORDER = 40
+SPECIFICATION = (
+    'AWS CloudTrail User Guide, "CloudTrail record contents", "userIdentity element", '
+    '"CloudTrail digest file structure", "CloudTrail Insights event"',
+)
+SETTINGS = """
+An organisation trail of all regions to S3, with log file validation; the collector reads its
+files (`{"Records": [..]}`), each record becomes an event. Management events suffice for nearly
+all rules; data events of S3 where LC-18 asks for them.
+"""
 
 MAX_LEAVES = 128
 """Leaves of one object that become fields; the rest is in its JSON text only."""

@@ -22,6 +22,11 @@ LOGSOURCES: tuple[Mapping[str, str], ...] = ({"product": "aws", "service": "guar
 LOG_CLASSES = ("LC-09", "LC-23")
 CONTENT = "json"
 ORDER = 40
+SPECIFICATION = ('Amazon GuardDuty User Guide, "GuardDuty finding format" and "Finding types"',)
+SETTINGS = """
+Export findings to S3, or an EventBridge rule for `GuardDuty Finding` to a queue that the
+collector reads; either form is known.
+"""
 
 _LEVELS = ((9.0, "Critical"), (7.0, "High"), (4.0, "Medium"), (0.0, "Low"))
 _RENAMED = (

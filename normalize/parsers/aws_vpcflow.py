@@ -26,6 +26,14 @@ PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES: tuple[Mapping[str, str], ...] = ({"category": "firewall"},)
 LOG_CLASSES = ("LC-07", "LC-23")
 ORDER = 60
+SPECIFICATION = (
+    'Amazon VPC User Guide, "Flow log records": fields by version, and "Flow log record examples"',
+)
+SETTINGS = """
+To S3 or CloudWatch Logs, or through Firehose as JSON. For a custom format send JSON, or put the
+header line in front of each flow: only it tells the order. Take at least the default fields;
+`flow-direction`, `pkt-srcaddr` and `pkt-dstaddr` tell who was behind a NAT gateway.
+"""
 
 _DEFAULT = (
     "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start "

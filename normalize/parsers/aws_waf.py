@@ -23,6 +23,11 @@ LOGSOURCES: tuple[Mapping[str, str], ...] = ({"category": "webserver"},)
 LOG_CLASSES = ("LC-13", "LC-23")
 CONTENT = "json"
 ORDER = 40
+SPECIFICATION = ('AWS WAF Developer Guide, "Log fields for protection pack (web ACL) traffic"',)
+SETTINGS = """
+Logging of the web ACL to S3, CloudWatch Logs or Firehose. Redact `Authorization` and `Cookie`
+there: headers are kept as they come.
+"""
 
 _DENIED = frozenset(("BLOCK", "CAPTCHA", "CHALLENGE"))
 _MAX_HEADERS = 64

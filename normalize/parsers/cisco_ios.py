@@ -27,6 +27,23 @@ LOGSOURCES = (
 )
 LOG_CLASSES = ("LC-08",)
 CONTENT = "text"
+SPECIFICATION = (
+    'Cisco IOS Configuration Guide, "System Message Format"; System Message Guide of each release',
+)
+SETTINGS = """
+```text
+service timestamps log datetime msec localtime show-timezone year
+service sequence-numbers
+login on-failure log
+login on-success log
+archive
+ log config
+  logging enable
+  notify syslog contenttype plaintext
+  hidekeys
+logging host 192.0.2.10
+```
+"""
 
 _HEAD = 400
 _LINE = re.compile(

@@ -24,6 +24,16 @@ LOGSOURCES = ({"product": "cisco", "service": "duo"},)
 LOG_CLASSES = ("LC-01", "LC-02")
 CONTENT = "json"
 ORDER = 40
+SPECIFICATION = (
+    'Cisco Duo, "Admin API", Logs: authentication (v2), activity (v2), telephony (v2), '
+    "administrator and offline enrolment logs (v1), trust monitor events",
+)
+SETTINGS = """
+An Admin API application with "Grant read log", read by `duologsync` (Duo's own, writes JSON
+lines to a file or TCP) or by any poller that sends one object a line. The API gives the last
+minutes late: poll two minutes behind. `isotimestamp` has microseconds, `@timestamp` the second
+of `timestamp`.
+"""
 
 _ADDRESS_PORT = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\]:(\d{1,5})|([0-9A-Fa-f:]{2,45})[#p](\d{1,5})"
                            r"|(\d{1,3}(?:\.\d{1,3}){3}):(\d{1,5})")  # fmt: skip

@@ -24,6 +24,17 @@ LOGSOURCES: tuple[Mapping[str, str], ...] = ()
 LOG_CLASSES = ("LC-01", "LC-10")
 CONTENT = "text"
 ORDER = 55
+SPECIFICATION = (
+    "FreeRADIUS, `radiusd.conf`, section `log`, and the module `rlm_detail`; lines are "
+    "made in auth.c and log.c of versions 2 to 3.2",
+    "RFC 2865, RFC 2866: attributes",
+)
+SETTINGS = """
+In `radiusd.conf`: `log { auth = yes  auth_badpass = no  auth_goodpass = no }`; bad passwords
+are often good ones of another service. Collect radius.log, or `destination = syslog`. For
+accounting the module `detail`; join its records at the collector (a record begins where a line
+does not begin with a tab). Lines carry no zone: set `tz`.
+"""
 
 _STAMP = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2} [ \d]\d \d\d:\d\d):(\d\d) (\d{4})"
 _HEAD = re.compile(_STAMP + r" : ([A-Z][A-Za-z-]{2,9}): ")

@@ -25,6 +25,20 @@ PROGRAMS = frozenset({"keycloak"})
 LOGSOURCES: tuple[Mapping[str, str], ...] = ()
 LOG_CLASSES = ("LC-01", "LC-02")
 ORDER = 45
+SPECIFICATION = (
+    'Keycloak, Server Administration Guide, "Auditing and events": event types and fields',
+    'Keycloak, guide "Configuring logging": the console and file formats of Quarkus, JSON',
+)
+SETTINGS = """
+Turn on the listener `jboss-logging` in each realm (Realm settings, Events), and let it write
+successes too, which it logs at DEBUG:
+
+```text
+kc.sh start --log-level=info,org.keycloak.events:debug --log-console-output=json
+```
+
+Without JSON set `tz` at the source: the lines carry no zone.
+"""
 
 _LINE = re.compile(
     r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[,.]\d{1,9}) (?:\S{1,64} )?"

@@ -26,6 +26,15 @@ LOGSOURCES = (
 LOG_CLASSES = ("LC-15", "LC-23")
 CONTENT = "json"
 ORDER = 40
+SPECIFICATION = (
+    'Kubernetes documentation, "Auditing", and the API reference of audit.k8s.io/v1 Event',
+)
+SETTINGS = """
+An audit policy for the API server: level RequestResponse for pods, roles and bindings (rules
+read `requestObject`), Metadata for secrets and config maps (never their content), None for
+leases and health checks; `--audit-log-path` with a collector on the file, or the webhook with
+`--audit-webhook-batch-max-size=1`.
+"""
 
 _TYPES = {
     "create": "creation",

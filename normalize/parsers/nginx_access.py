@@ -21,6 +21,11 @@ LOGSOURCES = ({"category": "webserver"}, {"product": "nginx"})
 LOG_CLASSES = WEB_CLASSES
 CONTENT = "text"
 ORDER = 70
+SPECIFICATION = ("nginx, ngx_http_log_module (`combined`)",)
+SETTINGS = """
+`access_log /var/log/nginx/access.log combined;`, behind a load balancer with
+ngx_http_realip_module.
+"""
 
 
 def matches(raw: RawEvent) -> bool:

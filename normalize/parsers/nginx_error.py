@@ -18,6 +18,10 @@ PROGRAMS = frozenset({"nginx"})
 LOGSOURCES = ({"product": "nginx"},)
 LOG_CLASSES = WEB_CLASSES
 CONTENT = "text"
+SPECIFICATION = ('nginx, "Core functionality", error_log',)
+SETTINGS = """
+`error_log /var/log/nginx/error.log warn;`. Lines carry no zone: set `tz`.
+"""
 
 _LINE = re.compile(
     r"(\d{4})/(\d\d)/(\d\d) (\d\d:\d\d:\d\d) \[(\w{3,10})\]"

@@ -22,6 +22,13 @@ LOGSOURCES = ({"category": "webserver"},)
 LOG_CLASSES = WEB_CLASSES
 CONTENT = "text"
 ORDER = 65
+SPECIFICATION = (
+    'ingress-nginx, user guide "Log format" (upstreaminfo); klog: k8s.io/klog, "Header formatting"',
+)
+SETTINGS = """
+Collect the controller's standard output. The path of the file names the container: keep it in
+`log.file.path`.
+"""
 
 _BETWEEN = r"(?:, | : )"
 _ADDRESSES = rf"((?:[^\s,]{{1,255}})(?:{_BETWEEN}[^\s,]{{1,255}}){{0,31}})"

@@ -22,6 +22,15 @@ LOGSOURCES = ({"product": "okta", "service": "okta"},)
 LOG_CLASSES = ("LC-01", "LC-02", "LC-23")
 CONTENT = "json"
 ORDER = 40
+SPECIFICATION = (
+    'Okta, "System Log API", object LogEvent; the event types are in Okta\'s "Event Types" '
+    "catalogue",
+)
+SETTINGS = """
+Poll `/api/v1/logs` with an API token of a read-only administrator, ascending and by the link
+`next`, and send each object as one line of JSON (Elastic Agent, Vector's http_client, or Okta's
+log streaming to EventBridge). Keep the object whole: rules read `debugContext` and `target`.
+"""
 
 _OUTCOMES = {
     "SUCCESS": "success",

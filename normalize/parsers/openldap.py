@@ -23,6 +23,16 @@ LOGSOURCES: tuple[Mapping[str, str], ...] = ()
 LOG_CLASSES = ("LC-01", "LC-02")
 CONTENT = "text"
 ORDER = 55
+SPECIFICATION = (
+    'OpenLDAP Administrator\'s Guide, section "Monitoring"/`loglevel`; the lines are those '
+    "of Statslog in servers/slapd of versions 2.3 to 2.6",
+    "RFC 4511 section 4.1.9: result codes",
+)
+SETTINGS = """
+`loglevel stats` (olcLogLevel: stats) and syslog facility local4 at debug, without rate limits
+(`$SystemLogRateLimitInterval 0`, journald's `RateLimitBurst=0`): a lost RESULT is a lost
+outcome.
+"""
 
 _OWN_TIME = re.compile(r"([0-9a-f]{8})\.([0-9a-f]{5}|[0-9a-f]{8}) 0x[0-9a-f]{4,16} ")
 _LINE = re.compile(r"conn=(-?\d{1,20}) (?:(op|fd)=(\d{1,10}) )?([A-Za-z]{2,16})(?: |\Z)")

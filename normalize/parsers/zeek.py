@@ -32,6 +32,14 @@ LOGSOURCES = (
 LOG_CLASSES = ("LC-09",)
 CONTENT = "json"
 ORDER = 40
+SPECIFICATION = (
+    'Zeek documentation, "Log Files" and the script reference of each log (base/ and policy/)',
+)
+SETTINGS = """
+`@load policy/tuning/json-logs` (JSON), Community ID by `@load
+policy/protocols/conn/community-id-logging`; `_path` by json-streaming-logs or the Kafka plugin,
+else `source: zeek_<log>` per file.
+"""
 
 _GUESSES = (
     ("connection", ("conn_state",)),

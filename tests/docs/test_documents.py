@@ -57,6 +57,43 @@ def test_a_stale_reference_is_named_and_fails_the_check(
     assert references.main(["--chekc"]) == 2
 
 
+def test_a_page_of_a_source_that_is_no_more_is_stale_and_goes(
+    references: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(references, "ROOT", tmp_path)
+    monkeypatch.setattr(references, "FOLDER", tmp_path / "docs" / "reference")
+    assert references.main([]) == 0
+    gone = tmp_path / "docs" / "reference" / "sources" / "gone.md"
+    gone.write_text("old")
+
+    assert references.stale() == ["docs/reference/sources/gone.md"]
+    assert references.main([]) == 0
+    assert not gone.exists()
+
+
+def test_the_page_of_a_source_says_format_settings_classes_fields_and_an_example(
+    references: ModuleType,
+) -> None:
+    text = references.log_sources()[references.FOLDER / "sources" / "keycloak.md"]
+    headings = ("Settings", "Format", "Log classes and rules", "Fields", "Example")
+    assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == list(headings)
+    assert "LC-01: authentication" in text
+    assert "| `user.name` | keyword |" in text
+
+
+def test_the_page_of_a_parser_without_facts_has_what_is_known(
+    references: ModuleType, tmp_path: Path
+) -> None:
+    parser = ModuleType("bare", "Only this.")
+    parser.__dict__.update(
+        NAME="bare", HINTS=frozenset(), PROGRAMS=frozenset(), LOGSOURCES=(), LOG_CLASSES=()
+    )
+    text = "\n".join(references.log_source(parser, tmp_path))
+    assert text.startswith("Only this.")
+    assert "## Format" not in text
+    assert "## Example" not in text
+
+
 def test_every_key_of_the_configuration_says_what_it_means() -> None:
     text = (ROOT / "docs" / "reference" / "config.md").read_text("utf-8")
 
