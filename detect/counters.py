@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from detect.engine import SAMPLE, Engine
 
+LOOKED_AT = 50
+"""So many events of a kind are looked at for their fields between two writes."""
 WINDOW_S = 60.0
 MIN_CALLS = 20
 """Fewer sampled calls in a window say nothing about a rule."""
@@ -49,11 +51,13 @@ class Counters:
     """Rule id → [sampled calls, nanoseconds of these]."""
     seen: dict[tuple[str, frozenset[int]], int] = field(default_factory=dict)
     """(unit, sources that an event answers to) → events. Indexes of `Built.sources`."""
+    fields: dict[tuple[str, frozenset[int]], set[str]] = field(default_factory=dict)
+    """The same → which fields that rules read were there, in the first events of each."""
 
     def clear(self) -> None:
         """Forgets what was written."""
         self.events = 0
-        for part in (self.matches, self.suppressed, self.times, self.seen):
+        for part in (self.matches, self.suppressed, self.times, self.seen, self.fields):
             part.clear()
 
     def take_times(self, engine: Engine) -> None:

@@ -7,8 +7,9 @@ committed: where that cannot be done, the batch is repeated.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from samlog.errors import Unavailable
 KEPT_DAYS = 400
 MAX_SUPPRESSED = 20_000
 """Suppressed matches listed per process; the oldest go first. Their counts stay."""
-MAX_SEEN = 10_000
+MAX_SEEN = 100_000
+"""Fields remembered as written; a few more writes do no harm."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -45,6 +47,9 @@ CREATE TABLE IF NOT EXISTS seen (
   unit TEXT NOT NULL, product TEXT NOT NULL, category TEXT NOT NULL, service TEXT NOT NULL,
   first TEXT NOT NULL, last TEXT NOT NULL, n INTEGER NOT NULL,
   PRIMARY KEY (unit, product, category, service)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fields (
+  unit TEXT NOT NULL, product TEXT NOT NULL, category TEXT NOT NULL, service TEXT NOT NULL,
+  field TEXT NOT NULL, PRIMARY KEY (unit, product, category, service, field)) WITHOUT ROWID;
 """
 _ADD = "ON CONFLICT DO UPDATE SET n = n + excluded.n"
 
@@ -59,6 +64,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._fields: set[tuple[str, str, str, str, str]] = set()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._sql = sqlite3.connect(path, timeout=30, isolation_level=None)
@@ -106,17 +112,22 @@ class Ledger:
     def _add_seen(
         self, db: sqlite3.Connection, counters: Counters, sources: Sequence[Source], day: str
     ) -> None:
-        seen: dict[tuple[str, str, str, str], int] = {}
+        seen: Counter[tuple[str, str, str, str]] = Counter()
+        fields: set[tuple[str, str, str, str, str]] = set()
         for (unit, numbers), n in counters.seen.items():
             for i in numbers:
                 source = sources[i]
                 key = (unit, source.product, source.category, source.service)
-                seen[key] = seen.get(key, 0) + n
+                seen[key] += n
+                fields.update((*key, name) for name in counters.fields.get((unit, numbers), ()))
         db.executemany(
             "INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET n = n + excluded.n, last = excluded.last",
             [(*key, day, day, n) for key, n in seen.items()],
         )
+        fresh = fields - self._fields
+        db.executemany("INSERT OR IGNORE INTO fields VALUES (?, ?, ?, ?, ?)", list(fresh))
+        self._fields = fields | self._fields if len(self._fields) < MAX_SEEN else fields
 
     def _add_suppressed(
         self, db: sqlite3.Connection, suppressed: Sequence[Suppressed], day: str
@@ -166,7 +177,7 @@ class Books:
 
     def __init__(self, state: Path) -> None:
         self.problems: list[str] = []
-        self._files = sorted(folder(state).glob("detect*.db"))
+        self._files = sorted(folder(state).glob("detect*.db"), key=lambda path: path.stem)
 
     @property
     def names(self) -> list[str]:
@@ -175,14 +186,19 @@ class Books:
 
     def rows(self, query: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Returns the rows of every ledger, one after another."""
-        found: list[tuple[Any, ...]] = []
-        for path in self._files:
+        return [row for name in self.names for row in self.of(name, query, arguments)]
+
+    def of(self, name: str, query: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Returns the rows of one ledger; [] where it cannot be read."""
+        path = next(path for path in self._files if path.stem == name)
+        try:
+            connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
             try:
-                connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
-                with suppress(sqlite3.Error):
-                    connection.execute("PRAGMA query_only=1")
-                found += connection.execute(query, arguments).fetchall()
+                return connection.execute(query, arguments).fetchall()
+            finally:
                 connection.close()
-            except sqlite3.Error as error:
-                self.problems.append(f"{path}: {error}")
-        return found
+        except sqlite3.Error as error:
+            problem = f"{path}: {error}"
+            if problem not in self.problems:
+                self.problems.append(problem)
+            return []

@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from detect.counters import Counters, TimeShare
+from detect.counters import LOOKED_AT, Counters, TimeShare
+from detect.coverage import fields_read
 from detect.detection import detection, record_of, rule_facts, set_aside, suppressed
 from detect.engine import Engine, Match
 from detect.ledger import Ledger
@@ -68,6 +69,7 @@ class DetectStep:
         rules.engine.prepare()
         self.rules = rules
         self._engine = rules.engine
+        self._read_by_rules = fields_read(rules.engine.built)
         self._told.clear()
         self._announced.clear()
         self._handed.clear()
@@ -89,7 +91,10 @@ class DetectStep:
         matches = engine.match(event, line=message.value)
         seen = self._counters.seen
         key = (event["samlog.unit"], engine.routed)
-        seen[key] = seen.get(key, 0) + 1
+        seen[key] = count = seen.get(key, 0) + 1
+        if count <= LOOKED_AT:
+            fields = self._counters.fields.setdefault(key, set())
+            fields.update(self._read_by_rules.intersection(event))
         if not matches and not engine.taken_away:
             return ()
         now = self._clock.now()

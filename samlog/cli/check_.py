@@ -65,10 +65,13 @@ def _compile_rules(loaded: Loaded) -> int:
     missing = {name: str(folder) for name, folder in folders if not folder.exists()}
     for name in missing:
         summary(f"rules: {name} is not there: {doctor_local.missing_rules(name)}")
-    report = pipeline.load_rules(settings).report
-    refused = [error for error in report.refused if error.path not in missing.values()]
+    rules = pipeline.load_rule_set(settings)
+    report = rules.engine.report
+    refused = [error for error in rules.refused if error.path not in missing.values()]
     for error in refused:
         summary(f"refused: {error}")
+    for entry in rules.overlays.expired(pipeline.system_clock().now().date()):
+        summary(f"expired: {doctor_local.expired_entry(entry)}")
     told = f", {len(report.unmapped)} have no mapping yet" if report.unmapped else ""
     summary(f"rules: {len(report.loaded)} loaded, {len(refused)} refused{told}")
     return len(refused) + len(missing) + (not report.loaded)

@@ -6,10 +6,12 @@ import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from detect.ledger import Books
+from detect.overlay import Entry, Overlays
 from ingest.listen import bind, parse_listen
 from samlog import pipeline, status
 from samlog.cli.finding import Check, Finding, Surroundings
-from samlog.config import EmbeddedBusConfig, EmbeddedStoreConfig
+from samlog.config import EmbeddedBusConfig, EmbeddedStoreConfig, Settings
 from samlog.errors import ConfigError, Exit, Unavailable
 from samlog.health import TURNED_WITHIN_S
 from samlog.slot import holder
@@ -107,7 +109,8 @@ def check_rules(around: Surroundings) -> Iterator[Finding]:
     for name, folder in zip(settings.rules, pipeline.rule_paths(settings), strict=True):
         if not folder.exists():
             yield Finding("rules", f"{name} is not there", missing_rules(name), Exit.FAILED)
-    report = pipeline.load_rules(settings).report
+    rules = pipeline.load_rule_set(settings)
+    report = rules.engine.report
     if not report.loaded:
         yield Finding(
             "rules",
@@ -126,6 +129,41 @@ def check_rules(around: Surroundings) -> Iterator[Finding]:
         yield Finding("rules", f"{len(refused) - 5} more are refused", step, Exit.FAILED)
     told = f", {len(report.unmapped)} have no mapping yet" if report.unmapped else ""
     yield Finding("rules", f"{len(report.loaded)} loaded{told}")
+    yield from _overlays(around, rules.overlays)
+    yield from _rules_in_force(settings)
+
+
+def _overlays(around: Surroundings, overlays: Overlays) -> Iterator[Finding]:
+    for error in overlays.refused:
+        step = "correct that entry: it does nothing, so its matches are told; then: samlog check"
+        yield Finding("overlay", f"refused: {error}", step, Exit.FAILED)
+    expired = overlays.expired(around.clock.now().date())
+    for entry in expired:
+        step = "take it out, or have its owner look at it again and date it anew"
+        yield Finding("overlay", expired_entry(entry), step, Exit.FAILED)
+    if overlays.entries and not expired:
+        yield Finding("overlay", f"{len(overlays.entries)} entries, none expired")
+
+
+def expired_entry(entry: Entry) -> str:
+    """Returns a sentence about an overlay entry that does nothing any more."""
+    return (
+        f"{entry.path}:{entry.line}: {entry.action} of unit {entry.unit} expired on "
+        f"{entry.expires} (owner {entry.owner}: {entry.reason})"
+    )
+
+
+def _rules_in_force(settings: Settings) -> Iterator[Finding]:
+    """What running detect stages work with: a refused reload, rules that are set aside."""
+    for name, told in status.read_all(settings.state_path).items():
+        if problem := told.get("rules_problem"):
+            what = f"{name} goes on with the rules it had: {problem}"
+            step = "correct that and save the file, or send HUP to samlog run"
+            yield Finding("rules", what, step, Exit.FAILED)
+    books = Books(settings.state_path)
+    for rule, title, why in books.rows("SELECT rule, title, why FROM aside"):
+        step = f"mend the rule ({rule}), then send HUP to samlog run; see: samlog rules stats"
+        yield Finding("rules", f"{title} is not asked any more: {why}", step, Exit.FAILED)
 
 
 def missing_rules(name: str) -> str:

@@ -16,6 +16,9 @@ from samlog import pipeline
 from samlog.cli.common import Examples, config_option, emit, json_option, number, summary
 from samlog.cli.detect_ import Read, read_ecs, reader_of_logs
 from samlog.cli.files import read_files
+from samlog.cli.rules_backtest import command as backtest
+from samlog.cli.rules_coverage import command as coverage
+from samlog.cli.rules_stats import stats, suppressed
 from samlog.cli.rules_tree import row, show
 from samlog.errors import BadEvent, ConfigError, Exit
 from samlog.event import Event
@@ -29,6 +32,10 @@ from samlog.log import harmless
 )
 def command() -> None:
     pass
+
+
+for verb in (backtest, coverage, stats, suppressed):
+    command.add_command(verb)
 
 
 def paths_argument(function: Any) -> Any:
