@@ -35,7 +35,7 @@ LOGSOURCES = (
     {"product": "linux", "category": "network_connection"},
     {"product": "linux", "category": "file_event"},
 )
-LOG_CLASSES = ("LC-05", "LC-06")
+LOG_CLASSES = ("LC-05", "LC-03", "LC-01", "LC-02")
 CONTENT = "text"
 ORDER = 20
 

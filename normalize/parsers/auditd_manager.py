@@ -23,7 +23,7 @@ HINTS = frozenset(
 )
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = auditd.LOGSOURCES
-LOG_CLASSES = ("LC-05", "LC-06")
+LOG_CLASSES = auditd.LOG_CLASSES
 ORDER = 25
 
 

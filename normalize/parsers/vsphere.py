@@ -35,7 +35,7 @@ LOGSOURCES = (
     {"product": "linux", "service": "syslog"},
     {"product": "linux", "category": "process_creation"},
 )
-LOG_CLASSES = ("LC-05", "LC-03")
+LOG_CLASSES = ("LC-15", "LC-01", "LC-03")
 CONTENT = "text"
 ORDER = 40
 
