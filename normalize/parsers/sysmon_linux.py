@@ -9,7 +9,7 @@ from normalize.parsers import windows
 from samlog.event import Event, RawEvent
 
 NAME = "sysmon_linux"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"linux_sysmon", "sysmon_linux.log"})
 PROGRAMS = frozenset({"sysmon"})
 LOGSOURCES = (
@@ -23,6 +23,7 @@ ORDER = 30
 
 CHANNEL = "Linux-Sysmon/Operational"
 _HEAD = 300
+_SYSTEM = ("provider_name", "opcode", "version", "task")
 
 
 def matches(raw: RawEvent) -> bool:
@@ -35,7 +36,23 @@ def matches(raw: RawEvent) -> bool:
 
 def parse(raw: RawEvent) -> Event:
     """Returns the event; refuses what `normalize.parsers.windows` refuses."""
+    _lift(raw)
     event = windows.parse(raw)
     event["event.dataset"] = "sysmon_linux.log"
     event["host.os.type"] = "linux"
     return event
+
+
+def _lift(raw: RawEvent) -> None:
+    """Puts right what Elastic Agent's decoder leaves among the event data: the provider's name.
+
+    Without it an event belongs to no provider.
+    """
+    winlog = raw.json.get("winlog") if raw.json is not None else None
+    data = winlog.get("event_data") if isinstance(winlog, dict) else None
+    if raw.json is None or not isinstance(winlog, dict) or not isinstance(data, dict):
+        return
+    lifted = {key: data[key] for key in _SYSTEM if key in data and key not in winlog}
+    if lifted:
+        rest = {key: value for key, value in data.items() if key not in lifted}
+        raw.json = {**raw.json, "winlog": {**winlog, **lifted, "event_data": rest}}
