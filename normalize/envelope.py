@@ -68,9 +68,10 @@ def unwrap(record: Mapping[str, Any], *, trusting: bool = False) -> Envelope | N
         if trusting or all(key.startswith("_") for key in record.keys() - _BEATS_KEYS):
             return _beats(record, message)
         return None
-    message = record.get("MESSAGE")
-    if isinstance(message, str) and ("__CURSOR" in record or "_HOSTNAME" in record):
-        return _journald(record, message)
+    if "MESSAGE" in record and ("__CURSOR" in record or "_HOSTNAME" in record):
+        message = journal_text(record["MESSAGE"])
+        if message:
+            return _journald(record, message)
     message = record.get("SyslogMessage")
     if isinstance(message, str) and "TimeGenerated" in record:
         return _log_analytics(record, message)
@@ -141,6 +142,22 @@ def _log_analytics(record: Mapping[str, Any], message: str) -> Envelope:
     return found
 
 
+def journal_text(value: Any) -> str:
+    """Returns a journal field's text: journald writes what is not printable UTF-8 as numbers.
+
+    Of a field that is there several times the first one counts; "" of anything else.
+    """
+    if isinstance(value, list) and value:
+        if all(isinstance(byte, int) and 0 <= byte < 256 for byte in value):
+            data = bytes(value)
+            try:
+                return data.decode()
+            except UnicodeDecodeError:
+                return data.decode("cp1252", "replace")
+        value = value[0]
+    return value if isinstance(value, str) else ""
+
+
 def _journald(record: Mapping[str, Any], message: str) -> Envelope:
     """``journalctl -o json``: all values are strings; systemd.journal-fields(7)."""
     micros = record.get("_SOURCE_REALTIME_TIMESTAMP") or record.get("__REALTIME_TIMESTAMP")
@@ -156,11 +173,20 @@ def _journald(record: Mapping[str, Any], message: str) -> Envelope:
         ("_PID", "process.pid"),
         ("_EXE", "process.executable"),
         ("_CMDLINE", "process.command_line"),
+        ("_UID", "process.user.id"),
+        ("_GID", "process.group.id"),
+        ("_MACHINE_ID", "host.id"),
+        ("_BOOT_ID", "host.boot.id"),
     )
     for key, name in names:
         value = record.get(key)
         if isinstance(value, str) and value:
             found.fields[name] = value
+    if "process.pid" not in found.fields and isinstance(record.get("SYSLOG_PID"), str):
+        found.fields["process.pid"] = record["SYSLOG_PID"]
+    known = {"MESSAGE", *(key for key, _ in names)}
+    rest = [key for key in record if key not in known][:_MAX_LABELS]
+    found.rest = {key: capped(record[key]) for key in rest}
     if "process.name" not in found.fields and isinstance(record.get("_COMM"), str):
         found.fields["process.name"] = record["_COMM"]
     for key, name, words in (

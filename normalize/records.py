@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
+from normalize import journal
 from normalize.decode import Decoded, encode
 from normalize.jsontext import array_in, capped, load, slices
 from samlog.event import Event
@@ -44,6 +45,7 @@ class Part:
 def split(data: bytes, decoded: Decoded) -> Iterator[Part]:
     """Yields the events of a record in their order; at least one.
 
+    Entries of a journal export are events, each an object of its fields.
     A JSON array of objects, an object with ``Records`` or ``records``, and a page of OData are
     batches. What begins like JSON and is broken is one text event, tagged ``invalid_json``.
     """
@@ -51,7 +53,11 @@ def split(data: bytes, decoded: Decoded) -> Iterator[Part]:
     if not text.startswith(_STARTS):
         body = text.lstrip("\ufeff \t\r\n")
         if not body.startswith(_STARTS):
-            yield Part(data, text)
+            if data.startswith(journal.BEGINNINGS) and journal.is_export(data):
+                for own, fields in journal.entries(data):
+                    yield Part(own, own.decode("utf-8", "replace"), fields)
+            else:
+                yield Part(data, text)
             return
     else:
         body = text
