@@ -12,6 +12,7 @@ from typing import Any
 
 from normalize.address import is_ip
 from normalize.vendor_object import objects, part, put, set_leaves, text
+from normalize.web import set_url
 from samlog.event import Event, RawEvent
 
 NAME = "okta"
@@ -181,3 +182,5 @@ def _vendor(event: Event, record: Mapping[str, Any]) -> None:
     set_leaves(event, _DEBUG + "flattened", debug, as_sent=True)
     for name, key in _RENAMED:
         put(event, _DEBUG + name, text(debug, key))
+    if url := text(debug, "url"):
+        set_url(event, url)

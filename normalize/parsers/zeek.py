@@ -80,6 +80,16 @@ _GUESSES = (
     ("software", ("host", "software_type")),
     ("known_hosts", ("host",)),
 )
+_WITHOUT_FLOW = (
+    frozenset(("percent_lost", "ts_delta")),
+    frozenset(("uids", "msg_types")),
+    frozenset(("note", "msg", "actions")),
+    frozenset(("src", "dst", "proto", "ts")),
+    frozenset(("issuerNameHash", "certStatus")),
+    frozenset(("software_type", "host")),
+)
+"""Names by which logs without uid and id are told."""
+_KNOWN_HOST = frozenset(("ts", "host"))
 _NOT_KEPT = frozenset(
     ("ts", "uid", "_path", "_write_ts", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p")
 )
@@ -99,7 +109,10 @@ def matches(raw: RawEvent) -> bool:
         return True
     if isinstance(record.get("id"), dict) and "orig_h" in record["id"]:
         return True
-    return raw.source in HINTS or raw.source == NAME
+    if raw.source in HINTS or raw.source == NAME:
+        return True
+    keys = record.keys()
+    return keys == _KNOWN_HOST or any(keys >= alone for alone in _WITHOUT_FLOW)
 
 
 def parse(raw: RawEvent) -> Event:

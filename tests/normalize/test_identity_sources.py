@@ -138,3 +138,38 @@ def test_values_of_wrong_types_lose_nothing(one: One, record: Event) -> None:
     event = one(data.replace(b"'", b'"'))
     assert event["event.original"]
     assert orjson.dumps(event)
+
+
+LONG = ("a" * 60_000, "A" * 60_000, "aA" * 30_000, '\\"' * 20_000, "a=b, " * 12_000, "[" * 60_000)
+SEEDS: dict[str, Event] = {
+    "okta": {"eventType": "user.x", "actor": {"alternateId": "x"}, "published": "x"},
+    "duo": {"txid": "1", "factor": "push", "access_device": {"ip": "x"}},
+    "keycloak": {"loggerName": "org.keycloak.events", "message": "type=LOGIN", "threadName": "t"},
+    "aws_guardduty": {"schemaVersion": "2", "service": {"action": {}}, "resource": {}, "type": "x"},
+    "aws_waf": {"webaclId": "arn:aws:x", "httpRequest": {"uri": "/", "headers": []}},
+    "aws_cloudtrail": {"eventSource": "x", "eventName": "y", "eventTime": "z", "userIdentity": {}},
+    "kubernetes_audit": {"auditID": "1", "verb": "x", "requestURI": "/", "annotations": {}},
+    "aws_vpcflow": {"srcaddr": "x", "dstaddr": "y", "interface-id": "z", "log-status": "w"},
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", sorted(SEEDS))
+def test_long_values_in_json_take_linear_work(one: One, name: str) -> None:
+    """Quadratic work on 64 kB takes minutes and runs into the time-out."""
+    seed = SEEDS[name]
+    for hostile in LONG:
+        for key, value in seed.items():
+            inner = value if isinstance(value, dict) else {}
+            for made in (hostile, [hostile], {hostile: hostile}, dict.fromkeys(inner, hostile)):
+                data = orjson.dumps({**seed, key: made})
+                assert one(data)["event.original"] == data.decode()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", sorted(SEEDS))
+def test_thousands_of_names_take_a_bounded_number_of_fields(one: One, name: str) -> None:
+    many = {f"name{number}": {"inner": number} for number in range(4_000)}
+    event = one(orjson.dumps({**SEEDS[name], "more": many, "list": [many] * 3}))
+    assert event["samlog.parser"].startswith(f"{name}/")
+    assert len(event) < 1_000
