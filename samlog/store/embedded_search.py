@@ -15,7 +15,7 @@ from samlog.store.embedded_day import Candidate, DayReader, Found, Position
 from samlog.store.embedded_query import all_of
 from samlog.store.embedded_terms import date_text, long_key, prefix, shown
 from samlog.store.fields import Kind, kind
-from samlog.store.query import check_countable, parse
+from samlog.store.query import PEOPLE, RULES, check_countable, parse
 from samlog.store.query_tree import Node
 
 Days = Mapping[date, DayReader]
@@ -123,7 +123,7 @@ def histogram(days: Days, query: Query, *, interval_s: int) -> Sequence[Bucket]:
 
 def _each(days: Days, query: Query) -> Iterator[tuple[DayReader, tantivy.Query]]:
     """Yields each day with the query as it is there, the units and the times in it."""
-    node = parse(query.text)
+    node = parse(query.text, RULES if query.from_rule else PEOPLE)
     if not query.units:
         return
     for reader in days.values():
