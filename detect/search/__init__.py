@@ -1,0 +1,1 @@
+"""Rules as queries over stored events, in Lucene syntax: the other half of "stream = search"."""

@@ -1,0 +1,387 @@
+"""A rule's condition in Lucene's query syntax, for samlog's data streams.
+
+Understood alike by Elasticsearch's ``query_string`` (Kibana's Lucene box) and by samlog's own
+store. What a field's type allows follows from `samlog.store.fields`: keywords are compared in their
+sub-field ``.caseless``, and where case counts (``cased``, ``re``) in the field itself. Everything
+is in parentheses and nothing relies on precedence, which Lucene's classic syntax does not have.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from detect.condition import And, FieldTest, Node, Not, Or, Pattern
+from detect.evaluate import keyword_text
+from detect.search.network import address_forms
+from detect.search.regex import alternatives, lucene_regex
+from detect.text import Slot, address, number
+from samlog.errors import RuleError
+from samlog.store.fields import Kind, kind
+
+EVERYTHING = "*:*"
+NOTHING = "(NOT *:*)"
+
+_PLAIN = re.compile(r"[^\w]", re.ASCII)
+_NAME = re.compile(r"[^\w.@]", re.ASCII)
+_STRINGS = frozenset({"eq", "contains", "starts", "ends", "glob"})
+_CASED = frozenset(f"c{op}" for op in _STRINGS)
+_CASE_COUNTS = _CASED | {"re"}
+_LISTED = _STRINGS | _CASED | {"num", "cidr"}
+"""Tests whose values may share one ``field:(a OR b)``."""
+_OWN_TEXTS = frozenset({"event.code"})
+"""Fields whose numbers samlog itself wrote, in decimal."""
+MANY = 40
+"""From so many alternatives on they become regular expressions, which are harder to read."""
+_AROUND = {"contains": (".*", ".*"), "starts": ("", ".*"), "ends": (".*", "")}
+_AROUND |= {f"c{op}": around for op, around in _AROUND.items()}
+_HASH_LISTS = frozenset({"winlog.event_data.Hashes", "winlog.event_data.Hash"})
+"""Lists of hashes in one text (``MD5=..,SHA256=..``); normalise also has each in `_HASHES`."""
+_HASHES = "related.hash"
+_HASH = re.compile(
+    r"(?:(?:md5|imphash)=([0-9a-f]{32})|sha1=([0-9a-f]{40})|sha256=([0-9a-f]{64}))\Z"
+)
+
+
+def lucene(node: Node, anywhere: Sequence[str], *, widen: bool = False) -> str:
+    """Returns the query for a condition whose slots are keys of events.
+
+    Args:
+        node: A condition as `detect.condition.relocated` returns it.
+        anywhere: Beginnings of names in which keywords are looked for, without wildcards.
+        widen: What cannot be said, or not to a store that ignores case, becomes a wider query
+            instead of an error: the hits are candidates that have to be looked at again.
+
+    Raises `RuleError` (``not_searchable``).
+    """
+    return _Writer(anywhere, widen).node(node, True)
+
+
+def joined(parts: Sequence[str], word: str) -> str:
+    """Returns ``(a OR b)``; a single part stays as it is."""
+    return parts[0] if len(parts) == 1 else f"({f' {word} '.join(parts)})"
+
+
+def name_text(field: str) -> str:
+    """Returns a field's name as it stands in a query."""
+    return _NAME.sub(r"\\\g<0>", field)
+
+
+def quoted(text: str) -> str:
+    """Returns a whole value in quotation marks."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def with_gaps(text: str) -> str:
+    """Returns a literal as a part of a wildcard term."""
+    return _PLAIN.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    # Letters beyond ASCII are plain, and behind a backslash would not be put into lower case.
+    return found[0] if found[0].isalnum() else f"\\{found[0]}"
+
+
+class _Writer:
+    def __init__(self, anywhere: Sequence[str], widen: bool) -> None:
+        self._anywhere = anywhere
+        self._widen = widen
+
+    def node(self, node: Node, positive: bool) -> str:
+        """Writes a condition; ``positive`` tells that it is under an even number of negations."""
+        if isinstance(node, Not):
+            return f"(NOT {self.node(node.node, not positive)})"
+        word = "AND" if isinstance(node, And) else "OR"
+        nodes = node.nodes if isinstance(node, And | Or) else (node,)
+        parts: list[str] = []
+        groups: dict[tuple[Slot, bool], list[FieldTest]] = {}
+        for part in nodes:
+            if isinstance(part, FieldTest) and _may_share(part, word):
+                key = (part.slot, part.op in _CASED)
+                groups.setdefault(key, []).append(part)  # type: ignore[arg-type]  # not None
+            elif isinstance(part, FieldTest):
+                parts.append(self.either_place(part.slot, [part], word, positive))
+            else:
+                parts.append(self.node(part, positive))
+        for (slot, _), tests in groups.items():
+            parts.append(self.either_place(slot, tests, word, positive))
+        return joined(parts, word)
+
+    def either_place(
+        self, slot: Slot | None, tests: Sequence[FieldTest], word: str, positive: bool
+    ) -> str:
+        """Writes tests of one slot; see `detect.text.Slot`."""
+        op = tests[0].op
+        if slot is None:
+            return self.keyword(tests[0], positive)
+        if isinstance(slot, str):
+            return self.field(slot, tests, word, positive)
+        places = sorted(slot) if isinstance(slot, frozenset) else slot
+        each = [self.field(place, tests, word, positive) for place in places]
+        if op == "null" or (op == "exists" and not tests[0].arg):
+            return joined(each, "AND")
+        if isinstance(slot, frozenset) or op in ("any", "exists"):
+            return joined(each, "OR")
+        absent = [f"(NOT _exists_:{name_text(place)})" for place in places]
+        return joined(
+            [joined([*absent[:i], text], "AND") for i, text in enumerate(each)],
+            "OR",
+        )
+
+    def field(self, field: str, tests: Sequence[FieldTest], word: str, positive: bool) -> str:
+        """Writes tests of one field."""
+        if self._widen and not positive and any(test.op in _CASE_COUNTS for test in tests):
+            return NOTHING
+        try:
+            if tests[0].op in _PRESENCE:
+                return _PRESENCE[tests[0].op](name_text(field), tests[0])
+            return _WRITERS.get(kind(field), _refused)(field, tests, word)
+        except RuleError:
+            if not self._widen:
+                raise
+            return EVERYTHING if positive else NOTHING
+
+    def keyword(self, test: FieldTest, positive: bool) -> str:
+        """Writes a keyword: anywhere in the vendor's and ECS's fields, or as words of message."""
+        if test.op == "any":
+            return EVERYTHING
+        if test.op not in _STRINGS:
+            if not self._widen:
+                raise _not_searchable(f"the keyword {keyword_text(test)!r}", test.op)
+            return EVERYTHING if positive else NOTHING
+        value = _string_value(test)
+        parts = [f"{name_text(place)}.\\*.caseless:{value}" for place in self._anywhere]
+        if self._widen and not positive:
+            return joined(parts, "OR")
+        return joined([*parts, _words("message", [test], "AND")], "OR")
+
+
+def _may_share(test: FieldTest, word: str) -> bool:
+    slot = test.slot
+    if slot is None or test.op not in _LISTED or test.arg == "":
+        return False
+    if isinstance(slot, frozenset):
+        # Each of several tests may be met by another place.
+        return word == "OR" and all(kind(place) is Kind.KEYWORD for place in slot)
+    return all(
+        kind(place) is Kind.KEYWORD for place in ((slot,) if isinstance(slot, str) else slot)
+    )
+
+
+def _exists(name: str, test: FieldTest) -> str:
+    wanted = test.op == "any" or (test.op == "exists" and test.arg)
+    return f"_exists_:{name}" if wanted else f"(NOT _exists_:{name})"
+
+
+_PRESENCE: Mapping[str, Callable[[str, FieldTest], str]] = dict.fromkeys(
+    ("any", "null", "exists"), _exists
+)
+
+
+def _keyword(field: str, tests: Sequence[FieldTest], word: str) -> str:
+    hashes = {test: found for test in tests if field in _HASH_LISTS and (found := _hash(test))}
+    if hashes:
+        # 2,216 wildcards over the lists (vulnerable drivers) took a server of 1 GB down.
+        rest = [test for test in tests if test not in hashes]
+        parts = [_keyword(field, rest, word)] if rest else []
+        listed = joined([quoted(text) for text in hashes.values()], word)
+        return joined([*parts, f"{_HASHES}.caseless:{listed}"], word)
+    test = tests[0]
+    name = name_text(field)
+    if test.op == "re":
+        expression, lowered = lucene_regex(*test.arg)
+        return f"{name}{'.caseless' if lowered else ''}:/{expression}/"
+    if test.arg == "":
+        empty = f"(_exists_:{name} AND (NOT {name}:?*))"
+        return empty if test.op.endswith("eq") else f"_exists_:{name}"
+    if test.op not in _LISTED:
+        raise _not_searchable(f"{field}, which is kept as text,", test.op)
+    if test.op not in _CASED:
+        name += ".caseless"
+    if word == "AND":
+        each = [joined(_values(part, field), "OR") for part in tests]
+        return f"{name}:{joined(each, 'AND')}"
+    merged, others = _merged(tests)
+    values = [text for part in others for text in _values(part, field)]
+    return f"{name}:{joined([*merged, *values], 'OR')}"
+
+
+def _merged(tests: Sequence[FieldTest]) -> tuple[list[str], Sequence[FieldTest]]:
+    """Returns expressions that each stand for many alternatives, and the tests left over.
+
+    Elasticsearch builds an automaton of some 40 kB of every wildcard, in every index at once: 6,000
+    of them (emojis in command lines) took a server of 1 GB down.
+    """
+    found: list[str] = []
+    by_op: dict[str, list[str]] = {}
+    for test in tests:
+        if test.op in _AROUND:
+            by_op.setdefault(test.op, []).append(test.arg)
+    many = {op: texts for op, texts in by_op.items() if len(texts) >= MANY}
+    for op, texts in many.items():
+        before, behind = _AROUND[op]
+        listed = alternatives(texts, anywhere=bool(before and behind))
+        found += [f"/{before}{text}{behind}/" for text in listed]
+    others = [test for test in tests if test.op not in many]
+    return found, others
+
+
+def _hash(test: FieldTest) -> str:
+    """Returns the whole hash that a test looks for in a list, else ""; zeros are in no list."""
+    match = _HASH.match(test.arg) if test.op == "contains" else None
+    found = next(filter(None, match.groups())) if match else ""
+    return found if found.strip("0") else ""
+
+
+def _values(test: FieldTest, field: str) -> list[str]:
+    if test.op == "cidr":
+        return [_form(text) for text in address_forms(test.arg)]
+    if test.op == "num":
+        return _number_values(test.arg, field)
+    return [_string_value(test)]
+
+
+def _number_values(arg: float, field: str) -> list[str]:
+    """Returns how a number may be written: in decimal, or in hex as Windows writes masks."""
+    texts = [quoted(str(arg))]
+    if isinstance(arg, int) and arg >= 0 and field not in _OWN_TEXTS:
+        texts.append(quoted(f"{arg:#x}"))
+    return texts
+
+
+def _form(text: str) -> str:
+    if "*" not in text and "?" not in text:
+        return quoted(text)
+    return "".join(char if char in "*?" else with_gaps(char) for char in text)
+
+
+def _string_value(test: FieldTest) -> str:
+    op = test.op.removeprefix("c") if test.op in _CASED else test.op
+    if op == "glob":
+        return _glob(test.arg)
+    if op == "eq" and test.slot is not None:
+        return quoted(test.arg)
+    text = with_gaps(test.arg)
+    before = "*" if op in ("contains", "ends") or test.slot is None else ""
+    behind = "*" if op in ("contains", "starts") or test.slot is None else ""
+    return before + text + behind
+
+
+def _glob(pattern: Pattern) -> str:
+    pieces = (
+        "".join("?" if p is None else with_gaps(p) for p in piece) for piece in pattern.pieces
+    )
+    before = "" if pattern.from_start else "*"
+    behind = "" if pattern.to_end else "*"
+    return before + "*".join(pieces) + behind
+
+
+def _words(field: str, tests: Sequence[FieldTest], word: str) -> str:
+    """Writes parts of a text that is indexed by words: its words, in any order.
+
+    Wider than the rule: the words at both ends may go on, and what stands between is not looked at.
+    """
+    return joined([_words_of(field, test) for test in tests], word)
+
+
+def _words_of(field: str, test: FieldTest) -> str:
+    name = name_text(field)
+    if test.op == "re" or test.op not in _STRINGS | _CASED:
+        raise _not_searchable(f"{field}, which is indexed by words,", test.op)
+    pieces = test.arg.pieces if isinstance(test.arg, Pattern) else ((test.arg,),)
+    found: list[str] = []
+    for piece in pieces:
+        for literal in piece:
+            # Within a word what joins words is a question of its neighbours: only letters are sure.
+            for text in re.findall(r"[^\W_]+", literal or ""):
+                found.append(f"*{text}*")
+    if not found:
+        return f"_exists_:{name}"
+    return joined([f"{name}:{text}" for text in dict.fromkeys(found)], "AND")
+
+
+def _address(field: str, tests: Sequence[FieldTest], word: str) -> str:
+    name = name_text(field)
+    parts: list[str] = []
+    for test in tests:
+        if test.op == "cidr" or (test.op == "eq" and address(test.arg)):
+            parts.append(f"{name}:{quoted(test.arg)}")
+        elif test.op == "eq":
+            parts.append(NOTHING)
+        elif test.op == "starts" and re.fullmatch(r"(\d{1,3}\.){1,3}", test.arg):
+            octets = test.arg.rstrip(".").split(".")
+            network = ".".join(octets + ["0"] * (4 - len(octets)))
+            parts.append(f'{name}:"{network}/{8 * len(octets)}"')
+        else:
+            raise _not_searchable(f"{field}, which is an address,", test.op)
+    return joined(parts, word)
+
+
+def _number(field: str, tests: Sequence[FieldTest], word: str) -> str:
+    name = name_text(field)
+    parts: list[str] = []
+    for test in tests:
+        value = number(test.arg) if test.op == "eq" else test.arg
+        if test.op == "cmp":
+            parts.append(f"{name}:{_range(*test.arg)}")
+        elif test.op not in ("eq", "num"):
+            raise _not_searchable(f"{field}, which is a number,", test.op)
+        elif value is None or (kind(field) is Kind.LONG and value != int(value)):
+            parts.append(NOTHING)
+        else:
+            parts.append(f"{name}:{quoted(str(value))}")
+    return joined(parts, word)
+
+
+def _range(operator: str, limit: float) -> str:
+    return {
+        "<": f"{{* TO {limit}}}",
+        "<=": f"[* TO {limit}]",
+        ">": f"{{{limit} TO *}}",
+        ">=": f"[{limit} TO *]",
+        "==": quoted(str(limit)),
+    }[operator]
+
+
+def _truth(field: str, tests: Sequence[FieldTest], word: str) -> str:
+    parts = []
+    for test in tests:
+        if test.op != "eq":
+            raise _not_searchable(f"{field}, which is true or false,", test.op)
+        known = test.arg in ("true", "false")
+        parts.append(f"{name_text(field)}:{test.arg}" if known else NOTHING)
+    return joined(parts, word)
+
+
+def _leaf(field: str, tests: Sequence[FieldTest], word: str) -> str:
+    """Writes tests of what is below a flattened field: whole values, in the case they have."""
+    if any(test.op not in ("eq", "ceq") for test in tests):
+        raise _not_searchable(f"{field}, which is kept as JSON,", tests[0].op)
+    values: Iterable[str] = (quoted(test.arg) for test in tests)
+    return f"{name_text(field)}:{joined(list(values), word)}"
+
+
+def _refused(field: str, tests: Sequence[FieldTest], word: str) -> str:
+    raise _not_searchable(f"{field}, which is {kind(field).value},", tests[0].op)
+
+
+_OPERATIONS = {
+    "ref": "compared with another field",
+    "cmp": "compared by size",
+    "part": "asked for a part of a time",
+    "re": "matched by a regular expression",
+}
+
+
+def _not_searchable(what: str, op: str) -> RuleError:
+    how = _OPERATIONS.get(op, "searched in this way")
+    return RuleError(f"{what} cannot be {how} in a search", reason="not_searchable")
+
+
+_WRITERS: Mapping[Kind, Callable[[str, Sequence[FieldTest], str], str]] = {
+    Kind.KEYWORD: _keyword,
+    Kind.TEXT: _words,
+    Kind.IP: _address,
+    Kind.LONG: _number,
+    Kind.DOUBLE: _number,
+    Kind.BOOLEAN: _truth,
+    Kind.FLATTENED: _leaf,
+}
