@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from detect.correlate.matches import Feeder
+from detect.correlate.progress import Reading
 from detect.counters import LOOKED_AT, Counters, TimeShare
 from detect.coverage import fields_read
 from detect.detection import detection, record_of, rule_facts, set_aside, suppressed
@@ -56,6 +58,7 @@ class DetectStep:
         self._told: dict[tuple[str, str], dict[str, Any]] = {}
         self._announced: set[str] = set()
         self._handed: list[str] = []
+        self._reading = Reading()
         self.rules = RuleSet(rules, Overlays()) if isinstance(rules, Engine) else rules
         self._take(self.rules)
 
@@ -69,6 +72,7 @@ class DetectStep:
         rules.engine.prepare()
         self.rules = rules
         self._engine = rules.engine
+        self._feeder = Feeder(rules.engine.built.correlations, rules.engine)
         self._read_by_rules = fields_read(rules.engine.built)
         self._told.clear()
         self._announced.clear()
@@ -95,13 +99,25 @@ class DetectStep:
         if count <= LOOKED_AT:
             fields = self._counters.fields.setdefault(key, set())
             fields.update(self._read_by_rules.intersection(event))
+        feeder = self._feeder
+        if feeder:
+            stream = (message.key, event.get("event.dataset"))
+            self._reading.note(message.partition, stream, event, message.appended_ms)
         if not matches and not engine.taken_away:
             return ()
         now = self._clock.now()
         detected = iso_ms(now)
         self._note_filtered(event, detected)
         kept = self._kept(matches, event, now)
-        return [self._record(match, level, event, detected) for match, level in kept]
+        found = [
+            self._record(match, level, event, detected)
+            for match, level in kept
+            if match.rule.id not in feeder.silent
+        ]
+        if feeder and kept:
+            name = f"{(message.key or b'').decode('utf-8', 'replace')} {event.get('event.dataset')}"
+            found += feeder.records([match for match, _ in kept], event, name)
+        return found
 
     def _note_filtered(self, event: Event, detected: str) -> None:
         taken_away = self._engine.taken_away
@@ -142,7 +158,15 @@ class DetectStep:
                 if rule_id not in self._engine.stats.faults:
                     self._engine.set_aside(rule_id, why)
             self._write_if_possible()
-        return self._announcements(now)
+        return [*self._announcements(now), *self._reading.records(self._clock.monotonic_s())]
+
+    def watch(
+        self, assigned: frozenset[TopicPartition], behind: Mapping[TopicPartition, int]
+    ) -> None:
+        """Takes over how far the events are read; correlations wait for what is not."""
+        unread = {tp.partition: n for tp, n in behind.items()}
+        mine = [tp.partition for tp in assigned]
+        self._reading.watch(mine, unread, self._clock.monotonic_s())
 
     def _announcements(self, now: datetime) -> list[Record]:
         """Returns a detection for each rule newly set aside.
@@ -184,8 +208,9 @@ class DetectStep:
         counters.clear()
 
     def flush(self) -> Iterable[Record]:
-        """Returns what is to be told of rules that were set aside since the last tick."""
-        return self._announcements(self._clock.now())
+        """Returns what is to be told of rules that were set aside, and that the input ended."""
+        ended = self._reading.records(self._clock.monotonic_s(), ended=True) if self._feeder else ()
+        return [*self._announcements(self._clock.now()), *ended]
 
     def settle(self) -> Iterable[Rejection]:
         """Writes suppressed matches before the positions of their events are committed."""
@@ -212,6 +237,7 @@ class DetectStep:
         self._counters.suppressed.clear()
         self._engine.taken_away.clear()
         self._handed.clear()
+        self._reading.reset()
 
     def close(self) -> None:
         """Writes what was counted and releases the ledger; safe to call twice."""

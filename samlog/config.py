@@ -139,6 +139,14 @@ class Limits(Model):
     """Messages a stage takes at once."""
     store_batch: int = Field(default=5000, ge=1, le=20_000)
     """Messages that the store stage takes at once when it is behind; a commit costs much."""
+    lateness_hours: int = Field(default=26, ge=1, le=24 * 31)
+    """A match that comes so much behind the others still counts in correlations; it is kept so
+    long."""
+    correlation_matches: int = Field(default=1_000_000, ge=1_000)
+    """Matches that one correlation keeps in a process; beyond it the oldest are forgotten, which
+    is counted and said."""
+    correlation_groups: int = Field(default=250_000, ge=100)
+    """Groups that one correlation keeps in a process."""
     dead_letters_per_minute: int = Field(default=600, ge=1)
     """Per (unit, source); beyond it the source is marked and alarmed, nothing is dropped."""
     rule_time_share: float = Field(default=0.25, gt=0, le=1)

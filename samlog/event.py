@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b, sha256
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 ECS_VERSION = "9.4.0"
 FORMAT_VERSION = b"1"
@@ -96,6 +96,8 @@ class Detection(TypedDict):
     rule: dict[str, Any]  # its ``rule_set`` is version and SHA-256 of all rules in force then
     matched: dict[str, Any]
     context: dict[str, Any]
+    correlation: NotRequired[dict[str, Any]]
+    """Of a correlation: state (provisional, final, withdrawn), type, group, count, evidence .."""
 
 
 def sha256_hex(data: bytes) -> str:

@@ -51,6 +51,8 @@ TABLE: Mapping[str, Metric] = {
     "matches_suppressed_total": Metric(
         "counter", ("unit", "by"), "matches not told: filter, disable, exception"
     ),
+    "matches_late_total": Metric("counter", (), "matches too late to count in a correlation"),
+    "matches_evicted_total": Metric("counter", (), "matches that a correlation's limits forgot"),
     "errors_total": Metric("counter", ("stage", "kind"), "failed batches: unavailable, internal"),
     "gap_records_total": Metric("counter", ("stage",), "records deleted before they were read"),
     "redelivered_total": Metric("counter", ("stage",), "messages below a position seen before"),

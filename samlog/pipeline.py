@@ -1,6 +1,7 @@
 """The wiring: which stage reads and writes what, and what it is made of. Nothing else decides that.
 
 collect → samlog.raw.<unit> → normalize → samlog.events → detect → samlog.detections → alerts
+                                               │             └→ samlog.matches → correlate ─┘
                                                └→ store ←── samlog.alerts, samlog.dlq
 """
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from detect.reload import Reloader, RuleSet
     from ingest.collect import Collector
 
-STAGES = ("collect", "normalize", "detect", "alerts", "store")
+STAGES = ("collect", "normalize", "detect", "correlate", "alerts", "store")
 PACKAGES = ("ingest", "normalize", "detect", "alerts")
 BUILTIN_RULES = "builtin"
 Maker = Callable[[Settings, Clock, Metrics], Step]
@@ -172,18 +173,29 @@ def stage_topics(settings: Settings) -> Mapping[str, Sequence[str]]:
     return {
         "normalize": [raw_topic(unit) for unit in settings.units],
         "detect": [EVENTS],
+        "correlate": [MATCHES],
         "alerts": [DETECTIONS],
         "store": [EVENTS, ALERTS, DLQ],
     }
 
 
 def build_stage(
-    name: str, settings: Settings, clock: Clock, metrics: Metrics, instance: int = 0
+    name: str,
+    settings: Settings,
+    clock: Clock,
+    metrics: Metrics,
+    instance: int = 0,
+    *,
+    finish: bool = False,
 ) -> Stage:
-    """Makes a stage that reads from the bus (all but ``collect``)."""
+    """Makes a stage that reads from the bus (all but ``collect``).
+
+    ``finish``: when the input has ended, open correlation windows are closed.
+    """
     makers: Mapping[str, tuple[Maker, Sequence[str]]] = {
         "normalize": (_normalize, [EVENTS]),
-        "detect": (functools.partial(_detect, instance=instance), [DETECTIONS]),
+        "detect": (functools.partial(_detect, instance=instance), [DETECTIONS, MATCHES]),
+        "correlate": (functools.partial(_correlate, finish=finish), [DETECTIONS]),
         "alerts": (_alerts, [ALERTS]),
         "store": (_store, []),
     }
@@ -196,6 +208,7 @@ def build_stage(
         outputs=outputs,
         member=f"{socket.gethostname()}-{name}-{instance}",
         batch=settings.limits.store_batch if name == "store" else settings.limits.batch,
+        keeps=name == "correlate",
     )
 
 
@@ -222,6 +235,24 @@ def _detect(settings: Settings, clock: Clock, metrics: Metrics, *, instance: int
         ledger=Ledger(folder(settings.state_path) / name),
         metrics=metrics,
         time_share=settings.limits.rule_time_share,
+    )
+
+
+def _correlate(settings: Settings, clock: Clock, metrics: Metrics, *, finish: bool) -> Step:
+    from detect.correlate.correlator import Limits
+    from detect.correlate.step import CorrelateStep
+
+    limits = settings.limits
+    return CorrelateStep(
+        load_rule_set(settings),
+        clock,
+        metrics=metrics,
+        limits=Limits(
+            lateness_ms=limits.lateness_hours * 3_600_000,
+            matches=limits.correlation_matches,
+            groups=limits.correlation_groups,
+        ),
+        finish=finish,
     )
 
 
@@ -329,11 +360,12 @@ def overlay_paths(settings: Settings) -> dict[str, Path]:
 
 
 def rule_reloader(settings: Settings, step: Step, clock: Clock, metrics: Metrics) -> "Reloader":
-    """Returns what gives the detect step a new rule set when files change or somebody asks."""
+    """Returns what gives detect or correlate a new rule set when files change or one asks."""
+    from detect.correlate.step import CorrelateStep
     from detect.reload import Reloader, Watch
     from detect.step import DetectStep
 
-    assert isinstance(step, DetectStep)
+    assert isinstance(step, DetectStep | CorrelateStep)
     roots = [*rule_paths(settings), *overlay_paths(settings).values()]
     watch = Watch(roots, step.rules.stamps, settings.rules_poll_s, clock.monotonic_s())
     return Reloader(step, lambda: load_rule_set(settings), watch, clock, metrics)

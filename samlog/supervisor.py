@@ -23,8 +23,9 @@ UPSTREAM: Mapping[str, tuple[str, ...]] = {
     "collect": (),
     "normalize": ("collect",),
     "detect": ("normalize",),
-    "alerts": ("detect",),
-    "store": ("collect", "normalize", "detect", "alerts"),
+    "correlate": ("detect",),
+    "alerts": ("detect", "correlate"),
+    "store": ("collect", "normalize", "detect", "correlate", "alerts"),
 }
 BACKOFF_S = (0.5, 1, 2, 5, 10, 30)
 STABLE_S = 60.0
@@ -249,11 +250,14 @@ def _told(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-def stage_command(config: str, verbosity: int) -> Callable[[str], list[str]]:
+def stage_command(
+    config: str, verbosity: int, *, finish: bool = False
+) -> Callable[[str], list[str]]:
     """Returns the argument list by which a stage's process is started."""
     flags = ["-v"] * verbosity if verbosity > 0 else ["-q"] * -verbosity
 
     def command(stage: str) -> list[str]:
-        return [sys.executable, "-m", "samlog", *flags, "stage", stage, "--config", config]
+        last = ["--finish"] if finish and stage == "correlate" else []
+        return [sys.executable, "-m", "samlog", *flags, "stage", stage, "--config", config, *last]
 
     return command

@@ -318,6 +318,15 @@ class Correlator:
         for one in own[: max(1, len(own) // 10)]:
             self.counts.evicted[rule.rule.id] += self._cut(one, EVER)
 
+    def keep(self, rules: Mapping[bytes, Correlation]) -> None:
+        """Takes over other rules: a group stays where its key begins with a name in ``rules``."""
+        for group in list(self.groups.values()):
+            rule = rules.get(group.key.partition(b"|")[0])
+            if rule is None:
+                self._cut(group, EVER)
+            else:
+                group.rule = rule
+
     def open_windows(self) -> int:
         """Returns how many groups have matches that later ones could still join."""
         return sum(

@@ -40,8 +40,7 @@ RUN = "run"
 @click.option(
     "--finish",
     is_flag=True,
-    help="With --until-idle: also close open correlation windows. "
-    "This release has no correlation, so there are none.",
+    help="With --until-idle: also close open correlation windows; else they stay open.",
 )
 @json_option
 @click.pass_context
@@ -64,6 +63,7 @@ def command(
         loaded,
         pipeline.chosen(stages),
         until_idle=until_idle,
+        finish=finish,
         verbosity=(ctx.obj or {}).get("verbosity", 0),
     )
     if as_json:
@@ -80,6 +80,7 @@ def run(
     stages: list[str],
     *,
     until_idle: bool,
+    finish: bool = False,
     verbosity: int,
     clock: Clock | None = None,
 ) -> tuple[int, dict[str, dict[str, Any]], float]:
@@ -98,7 +99,9 @@ def run(
     supervisor = Supervisor(
         stages,
         stage_command(
-            str(loaded.files[0].parent if len(loaded.files) > 1 else loaded.files[0]), verbosity
+            str(loaded.files[0].parent if len(loaded.files) > 1 else loaded.files[0]),
+            verbosity,
+            finish=finish,
         ),
         clock,
         metrics.Metrics(),

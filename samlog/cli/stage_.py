@@ -95,7 +95,8 @@ class Control:
 @config_option
 @click.option("--control-fd", type=int, default=-1)
 @click.option("--until-idle", is_flag=True)
-def command(name: str, config: str | None, control_fd: int, until_idle: bool) -> int:
+@click.option("--finish", is_flag=True)
+def command(name: str, config: str | None, control_fd: int, until_idle: bool, finish: bool) -> int:
     settings = pipeline.load_settings(config).settings
     control = Control(control_fd, until_idle)
     # Batches are many small objects without cycles: a quarter less CPU while collecting.
@@ -109,7 +110,8 @@ def command(name: str, config: str | None, control_fd: int, until_idle: bool) ->
         if name == "collect":
             run_collect(settings, control, clock, metrics, status, slot, finite=until_idle)
         else:
-            run_loop(name, settings, control, StageClock(control.stop), metrics, status, slot)
+            waking = StageClock(control.stop)
+            run_loop(name, settings, control, waking, metrics, status, slot, finish=finish)
     except DamagedTopic as damage:
         summary(f"samlog: {damage}")
         return DAMAGED
@@ -160,16 +162,18 @@ def run_loop(
     metrics: Metrics,
     status: StatusFile,
     slot: Slot,
+    *,
+    finish: bool = False,
 ) -> None:
     """Builds the stage and turns its loop to the end."""
     bus = pipeline.open_bus(settings, clock)
-    stage = pipeline.build_stage(name, settings, clock, metrics, slot.number)
+    stage = pipeline.build_stage(name, settings, clock, metrics, slot.number, finish=finish)
     journal = Journal(settings.state_path / "journal" / f"{name}{slot.suffix}.note")
     quota = Quota(settings.limits.dead_letters_per_minute)
     loop = Loop(stage, bus, journal, clock, metrics, quota)
     house = _housekeeping(loop, settings, clock, bus)
     reloader = None
-    if name == "detect":
+    if name in ("detect", "correlate"):
         reloader = pipeline.rule_reloader(settings, stage.step, clock, metrics)
 
     def told() -> dict[str, object]:

@@ -1,0 +1,120 @@
+"""What is told of a firing: a detection, and a match for the correlations that build on it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from detect.correlate.correlator import FINAL, WITHDRAWN, Telling
+from detect.correlate.matches import Head, encode, key_of, name_of, values_of
+from detect.correlate.rule import Correlation, dependants
+from detect.correlate.window import Match
+from detect.detection import record_of, rule_facts
+from samlog.bus.base import Record
+from samlog.clock import iso_ms
+from samlog.event import FORMAT_VERSION, H_VERSION, MATCHES, Detection
+
+GROUP = "samlog.group"
+"""Field of a detection's context by which alerts of a correlation are told apart."""
+STREAM = "samlog.correlate"
+
+
+class Teller:
+    """Writes records about firings, for one rule set."""
+
+    def __init__(
+        self, correlations: Sequence[Correlation], silent: frozenset[str], rule_set: str = ""
+    ) -> None:
+        self._silent = silent
+        self._rule_set = rule_set
+        self._above = dependants(correlations)
+        self._names = {one.rule.id: name_of(one) for one in correlations}
+
+    def records(self, told: Telling, now: datetime) -> Iterator[Record]:
+        """Yields the detection, unless only other correlations ask for it, and their matches."""
+        rule = told.group.rule
+        rest = orjson.loads(told.firing.match.rest)
+        if rule.rule.id not in self._silent:
+            yield record_of(self.detection(told, rest, now))
+        if told.state in (FINAL, WITHDRAWN):
+            yield from self._matches(told, rest)
+
+    def detection(self, told: Telling, rest: Mapping[str, Any], now: datetime) -> Detection:
+        """Returns a firing as a detection.
+
+        ``event_id`` is the event at which it fired; ``correlation`` holds the others, the state
+        (provisional, final, withdrawn), the group and the number of matches.
+        """
+        rule, firing = told.group.rule, told.firing
+        group = dict(zip(rule.group_by, rest.get("g", ()), strict=False))
+        facts = rule_facts(rule.rule, rule_set=self._rule_set)
+        context = dict(rest.get("c", {}))
+        if not facts["entity"]:
+            facts["entity"] = GROUP
+        context.update({name: value for name, value in group.items() if name not in context})
+        context[GROUP] = " · ".join(group.values()) or rule.rule.title
+        found = Detection(
+            id=firing.id,
+            unit=rest["u"],
+            event_id=rest["e"],
+            event_sha256=rest["h"],
+            index=rest["i"],
+            timestamp=stamp(firing.match.t),
+            detected=iso_ms(now),
+            rule=facts,
+            matched=group,
+            context=context,
+        )
+        found["correlation"] = {
+            "state": told.state,
+            "type": rule.kind,
+            "group": group,
+            "count": told.total,
+            "value": round(firing.value, 6),
+            "first": stamp(firing.first_t),
+            "timespan_s": rule.span_ms // 1000,
+            "evidence": list(map(evidence, firing.evidence)),
+        }
+        return found
+
+    def _matches(self, told: Telling, rest: Mapping[str, Any]) -> Iterator[Record]:
+        below, firing = told.group.rule, told.firing
+        known = {name: values[0] for name, values in rest.get("x", {}).items() if values}
+        known.update(zip(below.group_by, rest.get("g", ()), strict=False))
+        for above, place in self._above.get(below.rule.id, ()):
+            own = above.bases[place].names
+            texts = [known.get(own.get(name, name)) for name in above.group_by]
+            fields = [known.get(own.get(name, name)) for name in above.fields]
+            values = values_of(above, [[text] if text else [] for text in fields])
+            if None in texts or values is None:
+                continue
+            name = self._names[above.rule.id]
+            group = [str(text) for text in texts]
+            key = key_of(name, "" if above.shared else rest["u"], group)
+            t = firing.match.t
+            if told.state == WITHDRAWN:
+                value = orjson.dumps({"gone": firing.id, "t": t})
+                yield Record(MATCHES, value, key, {H_VERSION: FORMAT_VERSION})
+                continue
+            asked = {name: own.get(name, name) for name in above.carried}
+            carried = {n: [known[f]] for n, f in asked.items() if f in known}
+            head = Head(name, t, firing.id, 1 << place, values, STREAM)
+            yield encode(head, key, {**rest, "g": group, "x": carried})
+
+
+def stamp(t: int) -> str:
+    """Returns a time in ms since 1970 as ``@timestamp`` is written."""
+    return iso_ms(datetime.fromtimestamp(t / 1000, UTC))
+
+
+def evidence(match: Match) -> dict[str, str]:
+    """Returns where an event of a firing is stored."""
+    rest = orjson.loads(match.rest)
+    return {
+        "index": rest["i"],
+        "event_id": rest["e"],
+        "sha256": rest["h"],
+        "log_class": rest["l"],
+        "timestamp": stamp(match.t),
+    }
