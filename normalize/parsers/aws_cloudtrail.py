@@ -130,9 +130,14 @@ def parse(raw: RawEvent) -> Event:
     _tls(event, record.get("tlsDetails"))
     _outcome(event, record)
     _targets(event, record, source)
-    if unknown := record.keys() - _KNOWN:
-        set_leaves(event, "aws.cloudtrail", {key: record[key] for key in sorted(unknown)})
+    if not _KNOWN.issuperset(record):
+        _unknown(event, "aws.cloudtrail", record, _KNOWN)
     return event
+
+
+def _unknown(event: Event, prefix: str, record: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Keeps what AWS added later, under its own name."""
+    set_leaves(event, prefix, {key: record[key] for key in record if key not in known})
 
 
 def _digest(event: Event, record: Mapping[str, Any]) -> Event:
@@ -157,9 +162,8 @@ def _identity(event: Event, identity: Any) -> None:
     if not isinstance(identity, dict):
         return
     _copy(event, identity, _IDENTITY)
-    if unknown := identity.keys() - _KNOWN_OF_IDENTITY:
-        rest = {key: identity[key] for key in sorted(unknown)}
-        set_leaves(event, "aws.cloudtrail.user_identity", rest)
+    if not _KNOWN_OF_IDENTITY.issuperset(identity):
+        _unknown(event, "aws.cloudtrail.user_identity", identity, _KNOWN_OF_IDENTITY)
     context = identity.get("sessionContext")
     if not isinstance(context, dict):
         return

@@ -12,7 +12,6 @@ from typing import Any
 
 from normalize.address import is_ip
 from normalize.vendor_object import part, put, set_leaves, text
-from normalize.web import set_url
 from samlog.event import Event, RawEvent
 
 NAME = "kubernetes_audit"
@@ -99,7 +98,7 @@ def _who(event: Event, record: Mapping[str, Any]) -> None:
     if isinstance(addresses, list):
         for address in addresses[:1]:
             if isinstance(address, str) and is_ip(address):
-                event["source.ip"] = event["source.address"] = address
+                event["source.ip"] = event["client.ip"] = address
     put(event, "user_agent.original", text(record, "userAgent"))
 
 
@@ -112,13 +111,11 @@ def _what(event: Event, record: Mapping[str, Any]) -> None:
     event["event.type"] = [_TYPES.get(verb, "info")]
     if event["event.type"] == ["access"]:
         event["event.category"] = ["api"]
-    if uri := text(record, "requestURI"):
-        set_url(event, uri)
     event["orchestrator.type"] = "kubernetes"
     put(event, "orchestrator.namespace", text(reference, "namespace"))
     put(event, "orchestrator.resource.type", resource)
     put(event, "orchestrator.resource.name", text(reference, "name"))
-    put(event, "orchestrator.api_version", text(reference, "apiVersion"))
+    put(event, "orchestrator.api_version", text(record, "apiVersion"))
 
 
 def _outcome(event: Event, record: Mapping[str, Any]) -> None:
@@ -130,7 +127,6 @@ def _outcome(event: Event, record: Mapping[str, Any]) -> None:
         event["event.type"].append("denied")
     elif isinstance(code, int) and not isinstance(code, bool):
         event["event.outcome"] = "success" if code < 400 else "failure"
-        event["http.response.status_code"] = code
     put(event, "event.reason", text(record, "responseStatus", "reason"))
 
 
