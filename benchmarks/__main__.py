@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.latency import measure_latency
 from benchmarks.whole_path import (
     DATA,
+    STAGES,
     PathFigures,
     configuration,
     run_path,
@@ -26,7 +27,6 @@ from benchmarks.whole_path import (
 
 EVENTS = DATA / "events/windows-security-datasets-50k.ndjson.gz"
 RULES = DATA / "sigmahq"
-STAGES = ("normalize", "detect", "alerts", "store")
 
 
 def main() -> int:
@@ -80,8 +80,8 @@ def calibrate() -> None:
 
 def measure_embedded(folder: Path, source: Path, events: int) -> PathFigures:
     """Prints the whole path embedded, then each stage alone over what that run left behind."""
-    config = configuration(folder / "embedded", source, RULES)
-    figures = run_path(folder / "embedded", config)
+    config = configuration(folder / "embedded", RULES)
+    figures = run_path(folder / "embedded", config, source)
     print(figures.table("whole path, embedded"))
     print("\nstages alone (one process, nothing else running), on the same records")
     for stage in STAGES:

@@ -57,7 +57,7 @@ def measure_latency(folder: Path, source: Path, rules: Path, *, rate: float) -> 
     """Prints p50, p95 and p99 from the moment a line is sent until its alert is received."""
     receiver = Receiver()
     port = free_port()
-    config = configuration(folder / "latency", source, rules)
+    config = configuration(folder / "latency", rules)
     config["sources"] = [{"type": "http", "unit": "enheda", "listen": f"127.0.0.1:{port}"}]
     config["sinks"] = [{"type": "webhook", "url": f"http://127.0.0.1:{receiver.port}/"}]
     (folder / "latency").mkdir()

@@ -11,10 +11,10 @@ from samlog.servers import start_elasticsearch, start_kafka
 def measure_servers(folder: Path, source: Path, events: int, rules: Path) -> None:
     """Prints events/s on servers, and what Elasticsearch alone takes in the same run."""
     with start_kafka() as kafka, start_elasticsearch() as elasticsearch:
-        config = configuration(folder / "servers", source, rules)
+        config = configuration(folder / "servers", rules)
         config["bus"] = {"type": "kafka", "brokers": [kafka.address], "partitions": 2}
         config["store"] = {"type": "elasticsearch", "urls": [elasticsearch.url]}
-        figures = run_path(folder / "servers", config)
+        figures = run_path(folder / "servers", config, source)
         print("\n" + figures.table("whole path, Kafka and Elasticsearch"))
         parsed = folder / "servers/normalised.ndjson"
         with parsed.open("wb") as out:

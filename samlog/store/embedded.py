@@ -45,7 +45,7 @@ Prepared = tuple[Stored, Indexed]
 
 
 class EmbeddedStore:
-    """Keeps events in folders ``<path>/events.v2/<day>``.
+    """Keeps events in folders ``<path>/events.v3/<day>``.
 
     Args:
         path: Folder of the store; made when something is written.
@@ -267,7 +267,7 @@ class EmbeddedStore:
             raise Refused(f"an id has 1 to {MAX_ID_BYTES} bytes, this one {size}")
         try:
             source = document.json or orjson.dumps(document.source)
-            indexed = index_event(document.source, self._known)
+            indexed = index_event(document.source, self._known, document.id)
             if indexed.truncated:
                 source = orjson.dumps(document.source)
         except TypeError as error:

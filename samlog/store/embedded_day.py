@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import orjson
 import tantivy
 
 from samlog.store.embedded_query import Translator, all_of, any_of
@@ -19,6 +20,8 @@ from samlog.store.embedded_schema import (
     register,
     word_analyzer,
 )
+from samlog.store.embedded_terms import id_terms, term_of, values_of
+from samlog.store.fields import keyword_text
 
 Query = tantivy.Query
 
@@ -100,6 +103,15 @@ class DayReader:
     def terms(self, path: str, query: tantivy.Query) -> Iterable[tuple[str, int]]:
         """Returns terms that begin with ``path`` and in how many found documents they are."""
         return self._searcher.terms_with_prefix("terms", path, query)
+
+    def written(self, term: str, field: str) -> str | None:
+        """Returns the value of a term as an event that has it wrote it; None if none does."""
+        hits = self._searcher.search(Query.term_query(self._schema, "terms", term), 1).hits
+        for found in self.read([address for _, address in hits]):
+            for value in values_of(orjson.loads(found.stored.source), field):
+                if term_of(field, value) == term:
+                    return keyword_text(value)
+        return None
 
     def times(self, query: tantivy.Query, interval_ms: int) -> Iterator[tuple[int, int]]:
         """Yields starts of intervals and how many found documents are in them, oldest first."""
@@ -206,7 +218,7 @@ class DayReader:
 
     def present(self, ids: Sequence[str]) -> set[tuple[str, str]]:
         """Returns (stream, id) of the documents that have one of these ids."""
-        query = Query.term_set_query(self._schema, "id", [*ids])
+        query = Query.term_set_query(self._schema, "terms", [t for i in ids for t in id_terms(i)])
         return {(f.position.stream, f.position.id) for f in self.read(self._all(query))}
 
     def last_block(self) -> int:

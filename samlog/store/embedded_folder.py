@@ -18,7 +18,7 @@ _DROPPED = ".dropped-"
 
 
 class Folder:
-    """Days in ``<path>/events.v2/<day>``; readers stay open and see what was committed since."""
+    """Days in ``<path>/events.v3/<day>``; readers stay open and see what was committed since."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -8,6 +8,7 @@ was but for NUL and the noncharacters U+FDD1 to U+FDD6.
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from hashlib import blake2b
 
 SEPARATOR = " "
 """Between the terms of an event."""
@@ -37,6 +38,11 @@ _REPLACED = {END: _NUL_SIGN} | dict.fromkeys(map(chr, range(0xFDD1, 0xFDD7)), _N
 _TO_TERM = str.maketrans(_SPELT | _REPLACED)
 _FROM_TERM = str.maketrans({letter: char for char, letter in _SPELT.items()})
 _ALL = "~"
+OWN = "@"
+"""Instead of capitals: the value is the document's own id."""
+DIGEST = "#"
+"""Before what stands for the capitals of a value longer than `MAX_CAPITALS`."""
+MAX_CAPITALS = 256
 _BIT_OF = bytes(ord("1") if chr(code).isupper() and code < 128 else ord("0") for code in range(256))
 _CASE = bytes(0x20 if code == ord("1") else 0 for code in range(256))
 _SPECIAL = sorted({*map(ord, _SPELT), *map(ord, _REPLACED)})
@@ -76,6 +82,9 @@ def capitals(value: str, lower: str) -> str:
     """
     if value == lower:
         return ""
+    if len(value) > MAX_CAPITALS:
+        # A fifth of the dictionary of terms were capitals of command lines in base64.
+        return DIGEST + blake2b(value.encode("utf-8", "replace"), digest_size=8).hexdigest()
     if not value.isascii():
         return spelt(value)
     if value.isupper():
@@ -86,12 +95,23 @@ def capitals(value: str, lower: str) -> str:
     return b64encode(number.to_bytes(size)).decode().rstrip("=")
 
 
+def is_cut(term: str) -> bool:
+    """Tells whether `restored` cannot give the value of a term: its capitals are a digest."""
+    differing = term.partition(END)[2]
+    return differing.startswith(DIGEST) and differing.isascii()
+
+
 def restored(lower: str, differing: str) -> str:
-    """Returns the value of which `capitals` made ``differing``; ``lower`` as `plain` has it."""
+    """Returns the value of which `capitals` made ``differing``; ``lower`` as `plain` has it.
+
+    Of a digest that is ``lower``.
+    """
     if not differing:
         return lower
     if not differing.isascii():
         return plain(differing)
+    if differing == OWN or differing[0] == DIGEST:
+        return lower
     if differing == _ALL:
         return lower.upper()
     number = int.from_bytes(b64decode(differing + "=" * (-len(differing) % 4)))

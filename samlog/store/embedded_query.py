@@ -20,6 +20,7 @@ from samlog.store.fields import Kind, kind
 from samlog.store.query_tree import (
     All,
     And,
+    Below,
     Between,
     CharSet,
     Exists,
@@ -87,6 +88,10 @@ class Translator:
             case Like(field, pattern):
                 is_text = kind(field) is Kind.TEXT
                 return self._matching(field, "".join(_form(part, is_text) for part in pattern))
+            case Below(beginning, pattern):
+                # A name within a term holds no "=": it is spelt otherwise.
+                names = f"{_quoted(prefix(beginning)[:-1])}\\.[^=]*="
+                return self._forms(names, "".join(_form(part, False) for part in pattern))
             case Matches(field, tokens):
                 is_text = kind(field) is Kind.TEXT
                 return self._matching(field, "".join(_token(token, is_text) for token in tokens))
@@ -152,11 +157,16 @@ class Translator:
 
     def _matching(self, field: str, form: str) -> tantivy.Query:
         name = TEXT_FIELDS.get(field)
-        path = ""
         if name is None:
-            name = "terms"
             path = prefix(field)
-            form = f"{_quoted(path)}(?:{form})\\x00{_ANY}*"
+            return self._forms(_quoted(path), form, path)
+        return self._regex(name, form, "")
+
+    def _forms(self, names: str, form: str, path: str = "") -> tantivy.Query:
+        """Matches terms whose paths are ``names``; ``path`` is what all of these begin with."""
+        return self._regex("terms", f"{names}(?:{form})\\x00{_ANY}*", path)
+
+    def _regex(self, name: str, form: str, path: str) -> tantivy.Query:
         try:
             return Query.regex_query(self._schema, name, form)
         except ValueError:

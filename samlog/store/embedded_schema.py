@@ -17,7 +17,7 @@ from samlog.store.embedded_letters import SEPARATOR
 from samlog.store.embedded_terms import Indexed
 from samlog.store.fields import DECLARED, Kind
 
-FORMAT = 2
+FORMAT = 3
 """Version of this layout; an index of another is refused."""
 
 BLOCK_SIZE = 32
@@ -48,7 +48,7 @@ class Stored(NamedTuple):
 def schema() -> tantivy.Schema:
     """Returns the schema of a day's index."""
     builder = tantivy.SchemaBuilder()
-    for name in ("id", "stream", "unit", "shape"):
+    for name in ("stream", "unit", "shape"):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     builder.add_text_field("terms", tokenizer_name=TERMS, index_option="basic")
     for name in TEXT_FIELDS.values():
@@ -86,7 +86,6 @@ def unit_of(stream: str) -> str:
 def event_document(stream: str, id_: str, indexed: Indexed, place: int) -> tantivy.Document:
     """Returns what Tantivy indexes of one event."""
     document = tantivy.Document()
-    document.add_text("id", id_)
     document.add_text("stream", stream)
     document.add_text("unit", unit_of(stream))
     document.add_text("terms", SEPARATOR.join(indexed.terms))

@@ -12,6 +12,7 @@ import tantivy
 from samlog.errors import ConfigError
 from samlog.store.base import Bucket, Hit, Page, Query
 from samlog.store.embedded_day import Candidate, DayReader, Found, Position
+from samlog.store.embedded_letters import is_cut
 from samlog.store.embedded_query import all_of
 from samlog.store.embedded_terms import date_text, long_key, prefix, shown
 from samlog.store.fields import Kind, kind
@@ -93,6 +94,7 @@ def terms(days: Days, query: Query, field: str, *, size: int) -> Sequence[Bucket
     """Returns the most frequent values over all days, as they were written."""
     check_countable(field)
     counts: Counter[tuple[str, str]] = Counter()
+    cut: dict[str, tuple[DayReader, str]] = {}
     path = prefix(field)
     its = kind(field)
     is_word = its in (Kind.KEYWORD, Kind.FLATTENED)
@@ -105,9 +107,19 @@ def terms(days: Days, query: Query, field: str, *, size: int) -> Sequence[Bucket
             if number:
                 value = shown(its, term[len(path) :])
                 # Numbers of one count come in the order of numbers.
-                counts[value if is_word else term, value] += number
+                counts[value if is_word and not is_cut(term) else term, value] += number
+                if is_cut(term):
+                    cut[term] = reader, value
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    return [Bucket(value, number) for (_, value), number in ordered[:size]]
+    return [
+        Bucket(_written(cut[key], key, field) if key in cut else value, number)
+        for (key, value), number in ordered[:size]
+    ]
+
+
+def _written(found: tuple[DayReader, str], term: str, field: str) -> str:
+    reader, lower = found
+    return reader.written(term, field) or lower
 
 
 def histogram(days: Days, query: Query, *, interval_s: int) -> Sequence[Bucket]:

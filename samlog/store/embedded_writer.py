@@ -16,7 +16,7 @@ from samlog.store.embedded_schema import (
     register,
     schema,
 )
-from samlog.store.embedded_terms import Indexed
+from samlog.store.embedded_terms import Indexed, id_terms
 
 Query = tantivy.Query
 
@@ -60,7 +60,7 @@ class DayWriter:
         """Deletes documents by (stream, id); what is added afterwards stays."""
         for stream, id_ in pairs:
             both = [
-                Query.term_query(self._schema, "id", id_, "basic"),
+                Query.term_set_query(self._schema, "terms", [*id_terms(id_)]),
                 Query.term_query(self._schema, "stream", stream, "basic"),
             ]
             self._writer.delete_documents_by_query(all_of(both))

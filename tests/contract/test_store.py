@@ -584,6 +584,30 @@ def test_values_are_counted_as_they_were_written(store: EventStore, unit: str) -
     ]
 
 
+def test_long_values_are_counted_as_they_were_written(store: EventStore, unit: str) -> None:
+    long = "SQBFAFgA" * 60
+    others = [long.lower(), long.replace("S", "s")]
+    for number, value in enumerate([long, long, *others]):
+        vendor = {"list": [{"line": "short"}, {"line": [value]}]}
+        store.write([document(unit, str(number), process__command_line=value, vendor=vendor)])
+    store.refresh()
+
+    for field in ("process.command_line", "vendor.list.line"):
+        counted = {b.key: b.count for b in store.terms(Query("*", [unit]), field)}
+        counted.pop("short", None)
+        assert counted == {long: 2, others[0]: 1, others[1]: 1}
+
+
+def test_a_document_is_not_replaced_because_it_names_another(store: EventStore, unit: str) -> None:
+    store.write([document(unit, "first"), document(unit, "second", event__id="first")])
+    store.refresh()
+    store.replace([document(unit, "first", user__name="new")])
+    store.refresh()
+
+    assert store.count(Query("*", [unit])) == 2
+    assert [hit.id for hit in store.search(Query("user.name:new", [unit])).hits] == ["first"]
+
+
 @pytest.mark.parametrize(
     ("field", "expected"),
     [

@@ -48,7 +48,7 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[EmbeddedStore]:
 
 
 def days(path: Path) -> list[str]:
-    return sorted(day.name for day in (path / "events.v2").iterdir())
+    return sorted(day.name for day in (path / "events.v3").iterdir())
 
 
 # One writer
@@ -142,7 +142,7 @@ def test_a_reader_goes_on_after_retention_took_a_day(
 
 
 def test_what_a_stopped_deletion_left_is_cleared(tmp_path: Path, clock: FakeClock) -> None:
-    left = tmp_path / "events.v2" / ".dropped-2026-01-01"
+    left = tmp_path / "events.v3" / ".dropped-2026-01-01"
     left.mkdir(parents=True)
 
     EmbeddedStore(tmp_path, clock=clock, writer=True).close()
@@ -287,7 +287,7 @@ def test_a_damaged_index_is_a_problem_with_a_sentence_and_no_wrong_answer(
 ) -> None:
     store.write([document("1")])
     store.close()
-    day = tmp_path / "events.v2" / "2026-01-10"
+    day = tmp_path / "events.v3" / "2026-01-10"
     for part in day.glob("*.store"):
         part.write_bytes(b"damaged")
 

@@ -32,6 +32,7 @@ from samlog.store.embedded_terms import (
     date_ms,
     date_text,
     double_key,
+    id_terms,
     index_event,
     ip_key,
     long_key,
@@ -47,13 +48,18 @@ LONGS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
 HEX = st.integers(min_value=0, max_value=16**6 - 1)
 
 
+ID = "x1"
+
+
 def terms(**fields: Any) -> list[str]:
     event = {name.replace("__", "."): value for name, value in fields.items()}
-    return index(event).terms
+    return [term for term in index(event).terms if term not in id_terms(ID)]
 
 
 def index(event: dict[str, Any], known: KnownTerms | None = None) -> Indexed:
-    return index_event({"@timestamp": "2026-01-10T00:00:00.000Z", **event}, known or KnownTerms())
+    return index_event(
+        {"@timestamp": "2026-01-10T00:00:00.000Z", **event}, known or KnownTerms(), ID
+    )
 
 
 # Terms
@@ -108,19 +114,34 @@ def test_of_fields_without_a_value_the_shape_knows_nothing() -> None:
 def test_an_event_with_a_value_too_long_is_found_by_its_tag_and_the_rest() -> None:
     event = {"@timestamp": "2026-01-10T00:00:00Z", "a": ["x", "y" * 9_000], "b": "z" * 9_000}
 
-    indexed = index_event(event, KnownTerms())
+    indexed = index_event(event, KnownTerms(), ID)
 
     assert indexed.truncated
-    assert indexed.terms == ["a=x\0", "tags=search_truncated\0"]
+    assert indexed.terms == [id_terms(ID)[1], "a=x\0", "tags=search_truncated\0"]
     assert indexed.shapes == ["\x1f@timestamp\x1fa\x1ftags\x1f"]
     assert event["tags"] == ["search_truncated"]
 
 
+def test_a_document_has_one_term_that_tells_its_id() -> None:
+    own, other = id_terms(ID)
+
+    assert index({"event.id": ID}).terms == [own]
+    assert index({"event.id": "another"}).terms == [other, "event.id=another\0"]
+    assert index({}).terms == [other]
+    assert index({"event.id": [ID]}).terms == ["event.id=x1\0", other]
+
+
+def test_an_id_with_capitals_keeps_them() -> None:
+    event = {"@timestamp": "2026-01-10T00:00:00Z", "event.id": "Aa"}
+
+    assert index_event(event, KnownTerms(), "Aa").terms == [id_terms("Aa")[1], "event.id=aa\0gA"]
+
+
 def test_objects_and_arrays_become_a_term_for_each_leaf() -> None:
     assert terms(vendor={"a": [{"b": 1}, {"b": "X"}], "c": None}, tags=["t", None]) == [
+        "tags=t\0",
         "vendor.a.b=1\0",
         "vendor.a.b=x\0~",
-        "tags=t\0",
     ]
 
 
@@ -140,7 +161,7 @@ def test_a_value_that_does_not_fit_is_refused_by_name(name: str, value: str) -> 
 @pytest.mark.parametrize("event", [{}, {"@timestamp": None}, {"@timestamp": "soon"}])
 def test_an_event_without_a_time_is_refused(event: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="@timestamp"):
-        index_event(event, KnownTerms())
+        index_event(event, KnownTerms(), ID)
 
 
 def test_a_field_with_a_very_long_name_is_not_indexed() -> None:
