@@ -9,13 +9,12 @@ from typing import Any
 
 from normalize.address import is_ip
 from normalize.microsoft.record import MAX_PAIRS, copy, mapping, set_account, text
-from normalize.windows.values import HIVES, command_line
+from normalize.windows.values import HIVES
 from samlog.event import Event
 
 Item = Mapping[str, Any]
 
 _GRAPH = "#microsoft.graph.security."
-_LINE = command_line("process")
 _KINDS: dict[str, str] = {"File": "file", "Process": "process", "Ip": "ip", "Url": "url",
                           "User": "user", "MailMessage": "mail", "Mailbox": "user"}  # fmt: skip
 
@@ -83,12 +82,11 @@ def _process(event: Event, item: Item) -> None:
         event,
         item,
         (("processId", "process.pid"), ("parentProcessId", "process.parent.pid"))
+        + (("processCommandLine", "process.command_line"),)
         + (("processCreationDateTime", "process.start"),)
         + (("parentProcessCreationDateTime", "process.parent.start"),),
     )
     copy(event, image, (("sha1", "process.hash.sha1"), ("sha256", "process.hash.sha256")))
-    if line := text(item, "processCommandLine"):
-        _LINE(event, line)
     copy(event, mapping(item.get("userAccount")), (("accountName", "process.user.name"),))
     _first(event, item, (("detectionStatus", "event.action"),))
 
@@ -175,10 +173,9 @@ def read_entities(event: Event, entities: list[dict[str, Any]]) -> None:
                 item,
                 (("processId", "process.pid"), ("processCreationTime", "process.start"))
                 + (("parentProcessId", "process.parent.pid"),)
-                + (("parentProcessCreationTime", "process.parent.start"),),
+                + (("parentProcessCreationTime", "process.parent.start"),)
+                + (("processCommandLine", "process.command_line"),),
             )
-            if line := text(item, "processCommandLine"):
-                _LINE(event, line)
         if kind == "user":
             _first(event, item, (("domainName", "user.domain"), ("aadUserId", "user.id")))
             if "user.name" not in event:

@@ -28,7 +28,7 @@ ORDER = 41
 
 _PREFIX = "m365_defender.incident"
 _NAMES = ("threatDisplayName", "threatFamilyName", "title")
-_TYPES = {"resolved": "end", "new": "start", "active": "start", "inprogress": "change"}
+_TYPES = {"resolved": "end", "inprogress": "change"}
 """Status of an alert of the older API → event.type."""
 
 
@@ -104,7 +104,8 @@ def _older(event: Event, record: Mapping[str, Any], alert: Mapping[str, Any]) ->
     event["event.dataset"] = "microsoft.m365_defender"
     event["cloud.provider"] = "azure"
     event["event.category"] = ["host"]
-    event["event.type"] = [_TYPES.get(text(alert, "status").lower(), "info")]
+    if kind := _TYPES.get(text(alert, "status").lower()):
+        event["event.type"] = [kind]
     copy(
         event,
         alert,

@@ -8,7 +8,7 @@ Entra ID to an Event Hub, or the Graph API. ID Protection's fields are below
 """
 
 from normalize.microsoft import azure
-from normalize.microsoft.record import inner, named_values, set_client, snake, spread, text
+from normalize.microsoft.record import inner, named_values, plain, set_client, snake, spread, text
 from samlog.event import Event, RawEvent
 
 NAME = "entra_idprotection"
@@ -63,5 +63,7 @@ def parse(raw: RawEvent) -> Event:
     details = named_values(more, "Key", "Value")
     if agent := text(details, "userAgent"):
         event["user_agent.original"] = agent
-    spread(event, f"{_PREFIX}.properties", {**own, "additionalInfo": details or more}, snake)
+    spread(event, f"{_PREFIX}.properties.additional_info", details, plain)
+    rest = {**own, "additionalInfo": None if details else more}
+    spread(event, f"{_PREFIX}.properties", rest, snake)
     return event

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 SIGMAHQ = ROOT / "../shared/data/sigmahq"
 SAMPLES = ROOT / "normalize/samples"
 CLOUD = ("rules/cloud/azure", "rules/cloud/m365", "rules/category/antivirus")
-FOLDERS = (*CLOUD, "rules-threat-hunting/cloud")
+FOLDERS: tuple[str, ...] = (*CLOUD, "rules-threat-hunting/cloud")
 FOLDERS += tuple(
     f"rules/windows/{name}"
     for name in ("process_creation", "registry", "file", "network_connection", "image_load")
