@@ -34,7 +34,7 @@ class PathFigures:
         """Returns the figures for people."""
         lines = [
             f"{title}: {self.per_second:,.0f} events/s from the arrival of the file to the last "
-            f"record ({self.busy_s:.1f} s); all stages were ready {self.start_s:.1f} s after the start"
+            f"record ({self.busy_s:.1f} s); all stages were ready after {self.start_s:.1f} s"
         ]
         for stage, cpu in self.cpu_s.items():
             lines.append(f"  {stage:10} {cpu / self.events * 1e6:6.0f} µs CPU an event")
