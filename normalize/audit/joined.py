@@ -172,9 +172,9 @@ def _users(event: Event) -> None:
     if event.get("user.effective.id") == event.get("user.id"):
         for field in [name for name in event if name.startswith("user.effective.")]:
             del event[field]
-    for field in [name for name in event if name.startswith("user.") and name.endswith("id")]:
-        if name := _root(event[field]):
-            event.setdefault(field.removesuffix("id") + "name", name)
+    for field in [name for name, value in event.items() if value == "0" and name[:5] == "user."]:
+        if field.endswith("id"):
+            event.setdefault(field.removesuffix("id") + "name", "root")
     subject = event.get("auditd.log.subj", "")
     if ":" in str(subject):
         for part, value in zip(_CONTEXT, str(subject).split(":", 4), strict=False):
