@@ -34,6 +34,10 @@ from samlog.errors import RuleError
 MAX_VALUES = 50_000
 """Values in one rule with all aliases written out."""
 MAX_CONDITION_CHARS = 4_096
+MAX_NAME_CHARS = 200
+MAX_WILDCARDS = 3
+"""In one pattern of a condition. pySigma matches it as a regex that tries every way: its time grows
+with the length of a name to the power of their number."""
 
 LogSource = tuple[str, str, str]
 """(product, category, service), "" where the rule leaves it open."""
@@ -270,6 +274,9 @@ def check_condition(detection: Mapping[str, Any]) -> None:
 
     pySigma drops such a part, which makes ``selection and 1 of other_*`` wider than written.
     """
+    if any(len(str(name)) > MAX_NAME_CHARS for name in detection):
+        text = f"the name of a detection is longer than {MAX_NAME_CHARS} characters"
+        raise RuleError(text, reason="condition_too_large")
     conditions = detection.get("condition")
     for condition in conditions if isinstance(conditions, list) else [conditions]:
         if not isinstance(condition, str):
@@ -280,6 +287,9 @@ def check_condition(detection: Mapping[str, Any]) -> None:
             if looks_like_operator(name) and name not in detection:
                 raise RuleError(f"no detection is named {name!r}", reason="invalid_condition")
         for pattern in _SELECTOR.findall(condition):
+            if pattern.count("*") > MAX_WILDCARDS:
+                text = f"{pattern[:80]!r} has more than {MAX_WILDCARDS} wildcards"
+                raise RuleError(text, reason="condition_too_large")
             if not any(_selected(pattern, name) for name in detection):
                 raise RuleError(
                     f"no detection is named like {pattern!r}", reason="selector_matches_nothing"
