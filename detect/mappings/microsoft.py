@@ -6,6 +6,7 @@ a rule's field may mean any of them.
 """
 
 from detect.logsource import Fields, Source
+from detect.mappings.web import REQUEST
 from detect.text import Slot
 
 _SIGNIN = "azure.signinlogs."
@@ -192,6 +193,23 @@ _DEVICE_TABLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 """(category, table, values of ``event.action``)."""
 
+_FIREWALL = "azure.firewall."
+
+FLOW = Fields(
+    {
+        "action": frozenset((_FIREWALL + "action", "event.action")),
+        "blocked": _FIREWALL + "blocked",  # no flow has it: rules ask for it or for the action
+        "answer": "dns.answers.data",
+        "dst_ip": "destination.ip",
+        "dst_port": "destination.port",
+        "query": "dns.question.name",
+        "record_type": "dns.question.type",
+        "src_ip": "source.ip",
+        "src_port": "source.port",
+    }
+)
+"""Azure Firewall: flows, and the questions to its DNS proxy."""
+
 _DETECTED = (
     ("m365_defender.incident", "m365_defender.incident."),
     ("m365_defender.alert", "m365_defender.incident."),
@@ -241,6 +259,18 @@ SOURCES: tuple[Source, ...] = (
             DEVICE,
         )
         for category, table, actions in _DEVICE_TABLES
+    ),
+    Source("", "webserver", "", {"event.dataset": ("azure.application_gateway",)}, REQUEST),
+    Source("", "firewall", "", {"event.dataset": ("azure.firewall_logs",)}, FLOW),
+    Source(
+        "",
+        "dns",
+        "",
+        {
+            "event.dataset": ("azure.firewall_logs",),
+            _FIREWALL + "category": ("AzureFirewallDnsProxy", "AZFWDnsQuery"),
+        },
+        FLOW,
     ),
     *(_antivirus(dataset, prefix) for dataset, prefix in _DETECTED),
 )

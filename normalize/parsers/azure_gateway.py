@@ -83,11 +83,10 @@ def _request(event: Event, own: Mapping[str, Any]) -> None:
     client, port = split_address(text(own, "clientIP", "clientIp", "socketIp"))
     other = own.get("clientPort")
     set_endpoint(event, "source", client, other if isinstance(other, str | int) else port)
-    if uri := text(own, "originalRequestUriWithArgs", "requestUri"):
-        set_url(event, uri)
     query = text(own, "requestQuery")
-    if query and query != "-" and "url.query" not in event:
-        event["url.query"] = query
+    if uri := text(own, "requestUri"):
+        asked = query and query != "-" and "?" not in uri
+        set_url(event, f"{uri}?{query}" if asked else uri)
     host = text(own, "host", "hostname", "hostName")
     if host and host != "-":
         event["url.domain"] = event["destination.address"] = event["destination.domain"] = host

@@ -13,6 +13,7 @@ SIGMAHQ = ROOT / "../shared/data/sigmahq"
 SAMPLES = ROOT / "normalize/samples"
 CLOUD = ("rules/cloud/azure", "rules/cloud/m365", "rules/category/antivirus")
 FOLDERS: tuple[str, ...] = (*CLOUD, "rules-threat-hunting/cloud")
+FOLDERS += ("rules/web/webserver_generic", "rules/network/firewall", "rules/network/dns")
 FOLDERS += tuple(
     f"rules/windows/{name}"
     for name in ("process_creation", "registry", "file", "network_connection", "image_load")
@@ -60,6 +61,7 @@ FIRES = [
     ("defender_hunting/tables", 14, "Whoami.EXE Execution From Privileged Process"),
     ("defender_endpoint/alerts", 0, "Antivirus - Password Dumper Signature"),
 ]
+FIRES += [("azure_gateway/requests", 0, "SQL Injection Strings In URI")]
 QUIET = [("entra_signin/signins", 1), ("entra_audit/changes", 3), ("entra_idprotection/risks", 1)]
 QUIET += [("azure_activity/operations", 1), ("m365_audit/workloads", 2)]
 QUIET += [("defender_hunting/tables", 8), ("defender_incident/incidents", 2)]
