@@ -14,7 +14,8 @@ import orjson
 from pydantic import Field
 
 from alerts.sink import SinkConfig
-from samlog.errors import BadEvent, ConfigError, Unavailable
+from samlog.errors import BadEvent, Unavailable
+from samlog.secrets import read_secret
 
 AGAIN = {408, 425, 429}
 
@@ -37,12 +38,7 @@ class WebhookSink:
     def __init__(self, config: Config) -> None:
         headers = {"content-type": "application/json", "user-agent": "samlog"}
         if config.token_file is not None:
-            try:
-                token = config.token_file.read_text("utf-8").strip()
-            except OSError as error:
-                raise ConfigError(
-                    f"sink {config.label}: token_file {config.token_file}: {error.strerror}"
-                ) from error
+            token = read_secret(config.token_file, f"sink {config.label}: token_file").strip()
             headers["authorization"] = f"Bearer {token}"
         verify: bool | str = str(config.ca_file) if config.ca_file else True
         self._url = config.url

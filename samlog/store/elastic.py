@@ -17,6 +17,7 @@ from urllib.parse import quote
 from samlog.clock import Clock
 from samlog.config import ElasticsearchStoreConfig
 from samlog.errors import ConfigError, SamlogError, Unavailable
+from samlog.secrets import read_secret
 from samlog.store import elastic_search
 from samlog.store.base import (
     PLATFORM_UNIT,
@@ -348,12 +349,7 @@ def _with_platform(units: Sequence[str]) -> tuple[str, ...]:
 
 
 def _secret(file: Path | None, key: str) -> str:
-    if file is None:
-        return ""
-    try:
-        return file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"{key}: {file} cannot be read: {problem}") from problem
+    return "" if file is None else read_secret(file, key)
 
 
 def _joined(futures: Sequence[Future[dict[int, WriteResult]]]) -> dict[int, WriteResult]:

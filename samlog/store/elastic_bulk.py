@@ -76,7 +76,7 @@ def delete_line(place: int, at: dict[str, Any]) -> Line:
 
 
 def _source(document: Document) -> bytes:
-    body = orjson.dumps(document.source)
+    body = document.json or orjson.dumps(document.source)
     # Most events are shorter as a whole than the longest value that can be searched.
     if len(body) > IGNORE_ABOVE and tag_truncated(document.source):
         body = orjson.dumps(document.source)

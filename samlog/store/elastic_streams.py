@@ -13,14 +13,12 @@ from samlog.clock import Clock, iso_ms
 from samlog.errors import ConfigError
 from samlog.event import Event
 from samlog.store.elastic_client import Server
+from samlog.store.fields import TIME_OF_RECEIPT
 
 UNIT = re.compile(r"[a-z][a-z0-9]{0,29}")
 DATASET = re.compile(r"[a-z0-9_][a-z0-9_.]{0,99}")
 STREAM = re.compile(rf"logs-({DATASET.pattern})-({UNIT.pattern})")
 _BACKING = re.compile(r"\.ds-(.+)-\d{4}\.\d{2}\.\d{2}-(\d{6,})")
-
-_OWN_TIME_ABSENT = frozenset(("time_from_receipt", "time_invalid"))
-"""Tags of an event whose ``@timestamp`` is when it was received, and so differs in a repeat."""
 
 CLOCK_ERROR = timedelta(days=1)
 """How wrong a source's clock may be before a repeated event is stored twice after a rollover."""
@@ -128,7 +126,7 @@ class History:
         # ISO 8601 in UTC with milliseconds sorts as text; anything else is looked up.
         if not (isinstance(happened, str) and since < happened < self._until):
             return True
-        return not _OWN_TIME_ABSENT.isdisjoint(event.get("tags") or ())
+        return not TIME_OF_RECEIPT.isdisjoint(event.get("tags") or ())
 
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

@@ -24,6 +24,7 @@ from samlog.store.embedded_folder import Folder, disk_errors, first_line, panics
 from samlog.store.embedded_schema import Stored, unit_of
 from samlog.store.embedded_terms import Indexed, KnownTerms, Refused, index_event
 from samlog.store.embedded_writer import DayWriter
+from samlog.store.fields import TIME_OF_RECEIPT
 
 RECENT_IDS = 100_000
 """Documents of today that a repeat is recognised by without a look-up."""
@@ -36,9 +37,6 @@ _EXISTS = WriteResult(Outcome.EXISTS)
 
 CLOCK_ERROR = timedelta(days=1)
 """How wrong a source's clock may be before a repeat could be missed in an older day's index."""
-
-_TIMELESS = frozenset(("time_from_receipt", "time_invalid"))
-"""Tags of an event whose ``@timestamp`` is when it was received, and so differs in a repeat."""
 
 Key = tuple[str, str]
 Prepared = tuple[Stored, Indexed]
@@ -324,7 +322,7 @@ class EmbeddedStore:
 
 def _timeless(document: Document) -> bool:
     tags = document.source.get("tags")
-    return isinstance(tags, list) and not _TIMELESS.isdisjoint(map(str, tags))
+    return isinstance(tags, list) and not TIME_OF_RECEIPT.isdisjoint(map(str, tags))
 
 
 @lru_cache(maxsize=1024)

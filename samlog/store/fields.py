@@ -52,6 +52,9 @@ are kept in the source, and the event is tagged `SEARCH_TRUNCATED`.
 
 SEARCH_TRUNCATED = "search_truncated"
 
+TIME_OF_RECEIPT = frozenset(("time_from_receipt", "time_invalid"))
+"""Tags of an event whose ``@timestamp`` is when it was received, and so differs in a repeat."""
+
 UNKNOWN_JSON = "samlog.json"
 """The one field that takes JSON of unknown origin, as an object."""
 
