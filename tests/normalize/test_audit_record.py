@@ -1,0 +1,198 @@
+"""One audit record: quotes, hex, names behind it, addresses, arguments in pieces."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from normalize.audit.joined import joined
+from normalize.audit.record import Record, caret, read_record, unhex
+from normalize.audit.single import lone, timestamp
+from normalize.audit.sockaddr import Address, read_address
+from normalize.audit.syscalls import syscall_name
+from samlog.event import Event
+
+One = Callable[..., Event]
+HEAD = "msg=audit(1768048621.204:7): "
+
+
+def record(line: str) -> Record:
+    found = read_record(line)
+    assert found is not None
+    return found
+
+
+def executed(*lines: str) -> Event:
+    return joined([record(f"type={line}") for line in lines])
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("2F746D702FC3A5", "/tmp/å"),
+        ("426AF8726E20C5", "Bjørn Å"),
+        ("CAFE", "Êþ"),
+        ("cafe", "cafe"),
+        ("41424344", "41424344"),
+        ("ABC", "ABC"),
+        ("10", "10"),
+        ("", ""),
+    ],
+)
+def test_hex_is_read_where_a_byte_needs_it(written: str, text: str) -> None:
+    assert unhex(written) == text
+
+
+def test_control_characters_are_shown_as_a_terminal_shows_them() -> None:
+    assert caret("ls\rcd\x7f\x1b") == "ls^Mcd^?^["
+
+
+@pytest.mark.parametrize("separator", ["\x1d", "#035"])
+def test_names_behind_a_record_are_its_own(separator: str) -> None:
+    found = record(f'type=CWD {HEAD}cwd="/"{separator}UID="åse" AUID="unset"')
+    assert found.fields == {"cwd": "/"}
+    assert found.names == {"UID": "åse", "AUID": "unset"}
+
+
+def test_values_of_user_space_may_have_spaces() -> None:
+    found = record(f"type=ADD_GROUP {HEAD}pid=1 msg='op=adding group to /etc/group id=7 res=1'")
+    assert found.inner == {"op": "adding group to /etc/group", "id": "7", "res": "1"}
+
+
+def test_an_apostrophe_in_a_name_does_not_end_the_message() -> None:
+    line = f"type=USER_AUTH {HEAD}pid=1 msg='op=x acct=\"o'neil\" terminal=ssh res=failed'"
+    assert record(line).inner["acct"] == "o'neil"
+
+
+def test_a_message_that_was_cut_is_read_as_far_as_it_goes() -> None:
+    found = record(f'type=USER_AUTH {HEAD}pid=1 msg=\'op=x acct="liv" termi')
+    assert found.inner == {"op": "x", "acct": "liv"}
+
+
+def test_what_says_nothing_is_left_out() -> None:
+    found = record(
+        f'type=USER_AUTH {HEAD}key=(null) msg=\'addr=? hostname=? terminal="" acct="?"\''
+    )
+    assert found.fields == {} and found.inner == {}
+
+
+def test_the_kernels_own_line_names_its_type_by_number() -> None:
+    found = record('audit: type=1400 audit(1768048621.204:7): apparmor="DENIED" name="/x"')
+    assert found.type == "AVC"
+    assert lone(found)["event.action"] == "violated-apparmor-policy"
+
+
+def test_a_type_that_nobody_knows_is_kept_by_its_number() -> None:
+    assert record(f"type=UNKNOWN[1999] {HEAD}a=b").type == "UNKNOWN[1999]"
+
+
+def test_a_line_without_an_audit_id_is_no_record() -> None:
+    assert read_record("type=SYSCALL arch=c000003e") is None
+
+
+@pytest.mark.parametrize(
+    ("saddr", "address"),
+    [
+        ("0200115CC63364190000000000000000", Address("inet", "198.51.100.25", 4444)),
+        ("0002115CC6336419", Address("inet", "198.51.100.25", 4444)),
+        (
+            "0A0001BB00000000" + "20010DB8000000000000000000000019" + "00000000",
+            Address("inet6", "2001:db8::19", 443),
+        ),
+        (
+            "0A0001BB00000000" + "00000000000000000000FFFFC0000201" + "00000000",
+            Address("inet6", "192.0.2.1", 443),
+        ),
+        ("01002F72756E2F782F796C6F6700", Address("unix", path="/run/x/ylog")),
+        ("0100006162", Address("unix", path="@ab")),
+        ("10000000000000000000", Address("netlink")),
+        ("1100", Address("17")),
+        ("0200", Address("inet")),
+        ("0", Address("")),
+        ("xx", Address("")),
+    ],
+)
+def test_socket_addresses_are_decoded(saddr: str, address: Address) -> None:
+    assert read_address(saddr) == address
+
+
+@given(st.binary(max_size=200))
+def test_any_socket_address_is_read(data: bytes) -> None:
+    assert read_address(data.hex()).port in (None, *range(65536))
+
+
+def test_an_argument_in_pieces_is_one_argument() -> None:
+    event = executed(
+        f'SYSCALL {HEAD}arch=c000003e syscall=59 success=yes pid=1 exe="/bin/sh"',
+        f'EXECVE {HEAD}argc=3 a0="sh" a1="-c" a2_len=12 a2[0]="echo "',
+        f'EXECVE {HEAD}a2[1]="længe"',
+    )
+    assert event["process.args"] == ["sh", "-c", "echo længe"]
+    assert event["process.args_count"] == 3
+    assert event["process.executable"] == "/bin/sh"
+
+
+def test_a_question_mark_is_an_argument() -> None:
+    event = executed(f'EXECVE {HEAD}argc=2 a0="ls" a1="?"')
+    assert event["process.args"] == ["ls", "?"]
+
+
+def test_hundreds_of_arguments_do_not_become_hundreds_of_fields() -> None:
+    many = " ".join(f'a{n}="x"' for n in range(400))
+    event = executed(f"EXECVE {HEAD}argc=400 {many}")
+    assert len(event["process.args"]) == 400
+    assert len(event) < 40
+
+
+def test_a_record_with_too_many_fields_is_cut() -> None:
+    many = " ".join(f"k{n}=x" for n in range(5_000))
+    assert len(lone(record(f"type=USER {HEAD}{many}"))) <= 120
+
+
+def test_the_effective_user_is_named_only_where_it_is_another() -> None:
+    same = executed(f"SYSCALL {HEAD}syscall=59 uid=0 euid=0", f'CWD {HEAD}cwd="/"')
+    other = executed(f"SYSCALL {HEAD}syscall=59 uid=7 euid=0", f'CWD {HEAD}cwd="/"')
+    assert "user.effective.id" not in same
+    assert other["user.effective.name"] == "root"
+
+
+def test_a_record_before_the_system_call_says_what_happened() -> None:
+    event = executed(
+        f"NETFILTER_CFG {HEAD}table=nat family=2 entries=5",
+        f'SYSCALL {HEAD}arch=c000003e syscall=54 success=yes exe="/usr/sbin/iptables"',
+    )
+    assert event["event.action"] == "loaded-firewall-rule-to"
+    assert event["event.category"] == ["configuration", "process"]
+    assert event["auditd.log.table"] == "nat"
+
+
+def test_records_without_a_system_call_are_one_event_as_well() -> None:
+    event = executed(f'CWD {HEAD}cwd="/etc"', f'PATH {HEAD}item=0 name="x" nametype=CREATE')
+    assert event["process.working_directory"] == "/etc"
+    assert event["file.path"] == "x"
+
+
+def test_several_keys_of_a_rule_are_tags(one: One) -> None:
+    line = f"type=SYSCALL {HEAD}arch=c000003e syscall=1 key=61016263"
+    assert one(line)["tags"] == ["a", "bc"]
+
+
+@pytest.mark.parametrize("epoch", ["999999999999.1", "0.0", "253402300800.0"])
+def test_an_impossible_time_is_none(epoch: str) -> None:
+    assert timestamp(epoch) == "" or timestamp(epoch).startswith("1970")
+
+
+def test_system_calls_have_a_name_by_architecture() -> None:
+    assert syscall_name("x86_64", "59") == "execve"
+    assert syscall_name("aarch64", "221") == "execve"
+    assert syscall_name("i386", "11") == "execve"
+    assert syscall_name("s390x", "11") == "11"
+    assert syscall_name("x86_64", "execve") == "execve"
+    assert syscall_name("x86_64", "99999") == "99999"
+
+
+@given(st.text(max_size=300), st.sampled_from(["SYSCALL", "EXECVE", "PATH", "USER_AUTH", "AVC"]))
+def test_any_record_is_read(body: str, kind: str) -> None:
+    found = record(f"type={kind} {HEAD}{body}")
+    assert joined([found, found])["event.kind"] == "event"
