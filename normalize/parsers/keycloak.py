@@ -3,8 +3,9 @@
 Lines are ``2026-01-10 13:37:01,123 WARN  [org.keycloak.events] (thread) type=LOGIN_ERROR, ..``,
 values bare (up to 21) or quoted. User events become authentication with ``event.action`` = type,
 ``event.code`` = error, ``user.*``, ``source.ip``; admin events become iam with
-``<operation>-<resource>``. Other loggers' lines keep their ``message``. Lines carry no zone: set
-the source's ``tz``. Keycloak's own values are below ``keycloak.``.
+``<operation>-<resource>``. Other loggers' lines keep their ``message``; of a server that nobody
+called Keycloak they are ``wildfly.log``. Lines carry no zone: set the source's ``tz``.
+Keycloak's own values are below ``keycloak.``.
 """
 
 import re
@@ -85,6 +86,9 @@ def parse(raw: RawEvent) -> Event:
     stamp, event["log.level"], logger, thread = match.groups()
     put(event, "@timestamp", parse_iso(stamp.replace(",", "."), _tz(raw)))
     event["event.timezone"] = raw.tz
+    hinted = raw.source in HINTS or raw.source == NAME
+    if not hinted and not logger.startswith("org.keycloak"):
+        event["event.dataset"] = "wildfly.log"
     _logged(event, logger, thread, raw.body[match.end() :])
     return event
 

@@ -1,7 +1,8 @@
 """Kubernetes API server audit events, JSON: who asked the API for what, and what it answered.
 
 Format: audit.k8s.io/v1 (v1beta1, v1alpha1), one event a line, from the log or webhook back end; an
-``EventList`` (webhook) is taken where its one item stands in it. ECS fields: ``user.name``,
+``EventList`` (webhook) is taken where its one item stands in it, and so is what AKS writes as a
+diagnostic log. ECS fields: ``user.name``,
 ``source.ip`` (the client, the first of sourceIPs), ``event.action`` = verb, ``event.outcome`` by
 status and by the authorizer's decision, ``orchestrator.*`` the object. All of Kubernetes' own
 fields are below ``kubernetes.audit.`` in their spelling; dots in annotations become ``_``.
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from normalize.address import is_ip
+from normalize.jsontext import load
 from normalize.vendor_object import part, put, set_leaves, text
 from samlog.event import Event, RawEvent
 
@@ -49,6 +51,7 @@ _IAM = frozenset(
     ("roles", "rolebindings", "clusterroles", "clusterrolebindings", "serviceaccounts")
     + ("certificatesigningrequests", "tokenreviews", "users", "groups")
 )
+_AKS = ("kube-audit", "kube-audit-admin")
 _PREFIX = "kubernetes.audit"
 _APART = frozenset(("annotations", "requestObject", "responseObject", "objectRef"))
 _NOISE = frozenset(("managedFields",))
@@ -57,10 +60,7 @@ _MAX_OBJECT_LEAVES = 128
 
 def matches(raw: RawEvent) -> bool:
     """A JSON object with ``auditID``, ``verb`` and ``requestURI``, or a list of such."""
-    record = raw.json
-    if record is None:
-        return False
-    record = _only(record)
+    record = _only(raw.json or {})
     return "auditID" in record and ("verb" in record or "requestURI" in record)
 
 
@@ -77,15 +77,29 @@ def parse(raw: RawEvent) -> Event:
     _what(event, record)
     _outcome(event, record)
     _vendor(event, record)
+    cluster = text(raw.json or {}, "resourceId").rpartition("/")[2]
+    put(event, "orchestrator.cluster.name", cluster.lower())
     return event
 
 
 def _only(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns the event in a list of one, as the webhook back end sends them."""
+    """Returns the event in a list of one (webhook), or in an AKS diagnostic record as JSON text."""
+    if record.get("category") in _AKS:
+        return _in_aks(part(record, "properties").get("log"))
     items = record.get("items")
     if isinstance(items, list) and len(items) == 1 and isinstance(items[0], dict):
         return items[0]
     return record
+
+
+def _in_aks(log: Any) -> Mapping[str, Any]:
+    if not isinstance(log, str) or not log.startswith("{"):
+        return {}
+    try:
+        value = load(log)[0]
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _who(event: Event, record: Mapping[str, Any]) -> None:

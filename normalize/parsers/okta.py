@@ -1,9 +1,9 @@
 """Okta's System Log: what users, administrators and policies did, as JSON of the System Log API.
 
-One event each, or the array that the API answers with. ECS fields say who (``user.*`` and
-``source.user.*`` from the actor, ``user.target.*`` from the targets), from where, what
-(``event.action`` is the eventType) and with which outcome. Okta's whole object is below ``okta.``
-under Elastic's names; its debug data keeps Okta's own spelling in
+One event each, the array that the API answers with, or what log streaming to EventBridge wraps.
+ECS fields say who (``user.*`` and ``source.user.*`` from the actor, ``user.target.*`` from the
+targets), from where, what (``event.action`` is the eventType) and with which outcome. Okta's whole
+object is below ``okta.`` under Elastic's names; its debug data keeps Okta's own spelling in
 ``okta.debug_context.debug_data.flattened.*``.
 """
 
@@ -74,10 +74,9 @@ _APART = frozenset(("client", "debugContext", "securityContext", "published", "v
 
 def matches(raw: RawEvent) -> bool:
     """A JSON object with Okta's ``eventType``, ``actor`` and ``published``."""
-    record = raw.json
+    record = _event_in(raw.json or {})
     return (
-        record is not None
-        and "eventType" in record
+        "eventType" in record
         and "actor" in record
         and ("published" in record or "legacyEventType" in record)
     )
@@ -85,7 +84,7 @@ def matches(raw: RawEvent) -> bool:
 
 def parse(raw: RawEvent) -> Event:
     """Returns the event; never refuses an object."""
-    record = raw.json or {}
+    record = _event_in(raw.json or {})
     action = text(record, "eventType")
     event: Event = {"event.dataset": "okta.system", "event.kind": "event"}
     put(event, "@timestamp", record.get("published"))
@@ -103,6 +102,12 @@ def parse(raw: RawEvent) -> Event:
     _targets(event, record.get("target"))
     _vendor(event, record)
     return event
+
+
+def _event_in(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the event, taken out of EventBridge's where Okta's log streaming sent it."""
+    detail = record.get("detail")
+    return detail if isinstance(detail, dict) and "detail-type" in record else record
 
 
 def _classify(event: Event, action: str) -> None:

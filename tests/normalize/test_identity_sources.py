@@ -173,3 +173,34 @@ def test_thousands_of_names_take_a_bounded_number_of_fields(one: One, name: str)
     event = one(orjson.dumps({**SEEDS[name], "more": many, "list": [many] * 3}))
     assert event["samlog.parser"].startswith(f"{name}/")
     assert len(event) < 1_000
+
+
+def test_the_audit_log_of_an_aks_cluster_is_taken_out_of_its_diagnostic_record(one: One) -> None:
+    inner = {"auditID": "1", "verb": "delete", "objectRef": {"resource": "secrets"}, "user": {}}
+    record = {
+        "category": "kube-audit-admin",
+        "resourceId": "/SUBSCRIPTIONS/S/PROVIDERS/MICROSOFT.CONTAINERSERVICE/KLYNGE-Ø",
+        "properties": {"log": orjson.dumps(inner).decode(), "pod": "kube-apiserver"},
+    }
+    event = one(orjson.dumps(record))
+    assert event["event.dataset"] == "kubernetes.audit_logs"
+    assert event["event.action"] == "delete"
+    assert event["orchestrator.cluster.name"] == "klynge-ø"
+
+
+@pytest.mark.parametrize("log", ["", "{", "[1]", None, {"auditID": "1"}])
+def test_a_broken_diagnostic_record_is_not_kubernetes(one: One, log: object) -> None:
+    event = one(orjson.dumps({"category": "kube-audit", "properties": {"log": log}}))
+    assert event["event.dataset"] != "kubernetes.audit_logs"
+
+
+def test_an_event_of_okta_is_taken_out_of_eventbridge(one: One) -> None:
+    detail = {"eventType": "user.session.end", "actor": {}, "published": "2026-01-10T12:00:00Z"}
+    event = one(orjson.dumps({"detail-type": "SystemLog", "source": "okta", "detail": detail}))
+    assert (event["event.dataset"], event["event.action"]) == ("okta.system", "user.session.end")
+
+
+def test_another_wildfly_server_is_not_called_keycloak(one: One) -> None:
+    line = "2026-01-10 13:56:01,208 INFO  [org.jboss.as] (main) WFLYSRV0025: started"
+    assert one(line)["event.dataset"] == "wildfly.log"
+    assert one(line, {"source": b"keycloak"})["event.dataset"] == "keycloak.log"
