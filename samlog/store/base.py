@@ -57,11 +57,12 @@ class WriteResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A search. ``text`` is Lucene syntax; "" or "*" is everything.
+    r"""A search. ``text`` is Lucene syntax; "" or "*" is everything.
 
     ``units`` limits what is seen; an empty sequence sees nothing. ``since`` is inclusive,
     ``until`` exclusive, both on ``@timestamp``. ``streams`` limits to dataset names
-    (``system.auth``); empty = all.
+    (``system.auth``); empty = all. ``from_rule``: the text was made of a Sigma rule, so the limits
+    for what people type do not apply, and names may end in ``.\*`` (any field below).
     """
 
     text: str
@@ -69,6 +70,7 @@ class Query:
     since: datetime | None = None
     until: datetime | None = None
     streams: Sequence[str] = ()
+    from_rule: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ Fuzzy terms, proximity and boosts are refused: there is no score, hits are sorte
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from luqum import tree
 from luqum.exceptions import ParseError
@@ -20,16 +20,33 @@ from luqum.thread import parse as luqum_parse
 from samlog.errors import ConfigError
 from samlog.store import query_terms as terms
 from samlog.store.fields import DECLARED, DEFAULT_FIELDS, Kind, kind
-from samlog.store.query_pattern import regex, unescape, wildcard
-from samlog.store.query_tree import All, And, Exists, Like, Matches, Node, Not, Or
+from samlog.store.query_pattern import MAX_PATTERN, MAX_REPEAT, regex, unescape, wildcard
+from samlog.store.query_tree import All, And, Below, Exists, Like, Matches, Node, Not, Or
 
 MAX_LENGTH = 4096
-"""Longest query, in characters."""
+"""Longest query that people type, in characters."""
 MAX_DEPTH = 32
 MAX_CLAUSES = 1024
 """Most conditions of a query; a term without a field counts once for each default field."""
 MAX_PATTERNS = 64
 """Most wildcards and regular expressions, counted likewise; each reads a field's dictionary."""
+
+
+class Limits(NamedTuple):
+    """What a query may cost: see the constants above, and those of `samlog.store.query_pattern`."""
+
+    length: int
+    depth: int
+    clauses: int
+    patterns: int
+    pattern: int
+    repeat: int
+
+
+PEOPLE = Limits(MAX_LENGTH, MAX_DEPTH, MAX_CLAUSES, MAX_PATTERNS, MAX_PATTERN, MAX_REPEAT)
+RULES = Limits(1_000_000, 150, 50_000, 20_000, 100_000, 10_000)
+"""For queries made of rules, which are read by their owners before: the largest of SigmaHQ takes
+250 kB."""
 
 _UNSUPPORTED = {
     tree.Fuzzy: "a fuzzy term (~)",
@@ -39,20 +56,22 @@ _UNSUPPORTED = {
 _SIGNS = (tree.Prohibit, tree.Plus)
 
 
-def parse(text: str) -> Node:
-    """Returns the meaning of ``text``; "" and "*" are everything.
+def parse(text: str, limits: Limits = PEOPLE) -> Node:
+    r"""Returns the meaning of ``text``; "" and "*" are everything.
+
+    Within `RULES` a name may end in ``.\*``: one of the keywords below it.
 
     Raises `ConfigError` for what cannot be read or is not supported, saying where.
     """
-    if len(text) > MAX_LENGTH:
-        raise ConfigError(f"a query has at most {MAX_LENGTH} characters, this one {len(text)}")
+    if len(text) > limits.length:
+        raise ConfigError(f"a query has at most {limits.length} characters, this one {len(text)}")
     if not text.strip():
         return All()
     try:
         parsed = luqum_parse(text)
     except (ArithmeticError, ValueError) as error:
         raise ConfigError(f"the query cannot be read: {_cause(error, text)}") from error
-    return _Reader(text).node(parsed, None, 0)
+    return _Reader(text, limits).node(parsed, None, 0)
 
 
 def _cause(error: Exception, text: str) -> str:
@@ -86,14 +105,15 @@ def check_countable(field: str) -> None:
 class _Reader:
     """Turns luqum's tree into ours and counts what it costs."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, limits: Limits) -> None:
         self._text = text
+        self._limits = limits
         self._clauses = 0
         self._patterns = 0
 
     def node(self, item: Any, field: str | None, depth: int) -> Node:
-        if depth > MAX_DEPTH:
-            raise ConfigError(f"a query is nested at most {MAX_DEPTH} deep")
+        if depth > self._limits.depth:
+            raise ConfigError(f"a query is nested at most {self._limits.depth} deep")
         match item:
             case tree.SearchField():
                 return self._search_field(item, field, depth)
@@ -127,7 +147,9 @@ class _Reader:
             return self._count(Exists(_plain(inner)))
         if name == "*":
             return self.node(inner, None, depth + 1)
-        if "*" in name or "?" in name:
+        beginning = name.removesuffix(".caseless").removesuffix(".*")
+        is_below = self._limits is RULES and f"{beginning}.*.caseless" == name
+        if "*" in (beginning if is_below else name) or "?" in name:
             raise self._error(item, f"{name}: a field's name takes no wildcards")
         if isinstance(inner, _SIGNS) and isinstance(inner.a, tree.Word):
             # A sign right after the colon belongs to the value: -5, -enc.
@@ -186,7 +208,7 @@ class _Reader:
         try:
             if field is None:
                 return self._anywhere(item)
-            return self._count(_condition(item, field))
+            return self._count(self._condition(item, field))
         except ValueError as error:
             raise self._error(item, str(error)) from error
 
@@ -195,21 +217,56 @@ class _Reader:
         if isinstance(item, tree.Word):
             if item.value == "*":
                 return All()
-            wildcard(item.value)
+            wildcard(item.value, self._limits.pattern)
         elif isinstance(item, tree.Regex):
-            regex(_expression(item))
+            regex(_expression(item), self._limits.pattern, self._limits.repeat)
         elif not isinstance(item, tree.Phrase):
             raise ValueError("a range needs a field: field:[a TO b]")
-        return Or(tuple(self._count(part) for part in _wherever(item)))
+        return Or(tuple(self._count(part) for part in self._wherever(item)))
+
+    def _wherever(self, item: Any) -> Iterator[Node]:
+        for name in DEFAULT_FIELDS:
+            try:
+                yield self._condition(item, name)
+            except ValueError:
+                continue
+
+    def _condition(self, item: Any, field: str) -> Node:
+        match item:
+            case tree.Word():
+                if field.endswith(".*"):
+                    return Below(field[:-2], wildcard(item.value, self._limits.pattern))
+                return terms.word(field, item.value, self._limits.pattern)
+            case tree.Phrase():
+                return terms.exactly(field, _plain(item), phrase=True)
+            case tree.Regex():
+                return terms.expression(
+                    field, _expression(item), self._limits.pattern, self._limits.repeat
+                )
+            case tree.Range():
+                return terms.between(
+                    field,
+                    _bound(item.low),
+                    _bound(item.high),
+                    with_low=item.include_low,
+                    with_high=item.include_high,
+                )
+            case tree.From():
+                low = _bound(item.a)
+                return terms.between(field, low, None, with_low=item.include, with_high=True)
+            case tree.To():
+                high = _bound(item.a)
+                return terms.between(field, None, high, with_low=True, with_high=item.include)
+        raise ValueError(f"{str(item)[:40]!r} is not supported")
 
     def _count(self, part: Node) -> Node:
         self._clauses += 1
-        self._patterns += isinstance(part, Like | Matches)
-        if self._clauses > MAX_CLAUSES:
-            raise ConfigError(f"a query has at most {MAX_CLAUSES} conditions")
-        if self._patterns > MAX_PATTERNS:
+        self._patterns += isinstance(part, Below | Like | Matches)
+        if self._clauses > self._limits.clauses:
+            raise ConfigError(f"a query has at most {self._limits.clauses} conditions")
+        if self._patterns > self._limits.patterns:
             raise ConfigError(
-                f"a query has at most {MAX_PATTERNS} wildcards and regular expressions; "
+                f"a query has at most {self._limits.patterns} wildcards and regular expressions; "
                 "one without a field counts for each default field"
             )
         return part
@@ -217,37 +274,6 @@ class _Reader:
     def _error(self, item: Any, message: str) -> ConfigError:
         where = f" at position {item.pos}" if item.pos is not None else ""
         return ConfigError(f"the query cannot be answered{where}: {message}")
-
-
-def _wherever(item: Any) -> Iterator[Node]:
-    for name in DEFAULT_FIELDS:
-        try:
-            yield _condition(item, name)
-        except ValueError:
-            continue
-
-
-def _condition(item: Any, field: str) -> Node:
-    match item:
-        case tree.Word():
-            return terms.word(field, item.value)
-        case tree.Phrase():
-            return terms.exactly(field, _plain(item), phrase=True)
-        case tree.Regex():
-            return terms.expression(field, _expression(item))
-        case tree.Range():
-            return terms.between(
-                field,
-                _bound(item.low),
-                _bound(item.high),
-                with_low=item.include_low,
-                with_high=item.include_high,
-            )
-        case tree.From():
-            return terms.between(field, _bound(item.a), None, with_low=item.include, with_high=True)
-        case tree.To():
-            return terms.between(field, None, _bound(item.a), with_low=True, with_high=item.include)
-    raise ValueError(f"{str(item)[:40]!r} is not supported")
 
 
 def _plain(item: Any) -> str:

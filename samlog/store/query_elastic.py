@@ -12,6 +12,7 @@ from samlog.store.query import parse
 from samlog.store.query_tree import (
     All,
     And,
+    Below,
     Between,
     CharSet,
     Exists,
@@ -25,6 +26,7 @@ from samlog.store.query_tree import (
     Nothing,
     Or,
     RegexToken,
+    Wildcard,
     Words,
 )
 from samlog.store.query_values import address_text
@@ -62,13 +64,17 @@ def to_elasticsearch(node: Node) -> dict[str, Any]:
                 return {"match_phrase": {field: {"query": words}}}
             return {"match": {field: {"query": words, "operator": "and"}}}
         case Like(field, pattern):
-            form = "".join(
-                part.value if isinstance(part, Gap) else _escaped(part, "*?\\") for part in pattern
-            )
-            return {"wildcard": {_name(field): {"value": form}}}
+            return {"wildcard": {_name(field): {"value": _form(pattern, "*?\\")}}}
+        case Below(beginning, pattern):
+            fields = [f"{beginning}.*.caseless"]
+            return {"query_string": {"query": _form(pattern, _RESERVED | {" "}), "fields": fields}}
         case Matches(field, tokens):
             form = "".join(map(_token, tokens))
             return {"regexp": {_name(field): {"value": form, "flags": "NONE"}}}
+
+
+def _form(pattern: Wildcard, reserved: str | frozenset[str]) -> str:
+    return "".join(p.value if isinstance(p, Gap) else _escaped(p, reserved) for p in pattern)
 
 
 def _name(field: str) -> str:

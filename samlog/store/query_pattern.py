@@ -15,7 +15,7 @@ MAX_PATTERN = 256
 """Longest wildcard or regular expression, in characters."""
 MAX_REPEAT = 64
 
-_COUNT = re.compile(r"\{(\d{1,3})(,(\d{1,3})?)?\}", re.ASCII)
+_COUNT = re.compile(r"\{(\d{1,5})(,(\d{1,5})?)?\}", re.ASCII)
 _SPACES = (("\t", "\r"), (" ", " "))
 _DIGITS = (("0", "9"),)
 _WORD = (("0", "9"), ("_", "_"), ("a", "z"))
@@ -34,7 +34,7 @@ def unescape(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
 
 
-def wildcard(text: str) -> Wildcard:
+def wildcard(text: str, longest: int = MAX_PATTERN) -> Wildcard:
     """Returns the pattern of a word in which ``*`` and ``?`` are not escaped.
 
     A pattern without a gap is a literal; "" gives an empty pattern.
@@ -54,23 +54,25 @@ def wildcard(text: str) -> Wildcard:
             parts.append(gap)
     if literal:
         parts.append(caseless("".join(literal)))
-    if len(text) > MAX_PATTERN and any(isinstance(part, Gap) for part in parts):
-        raise ValueError(f"a wildcard has at most {MAX_PATTERN} characters, this one {len(text)}")
+    if len(text) > longest and any(isinstance(part, Gap) for part in parts):
+        raise ValueError(f"a wildcard has at most {longest} characters, this one {len(text)}")
     return tuple(parts)
 
 
-def regex(text: str) -> tuple[RegexToken, ...]:
+def regex(
+    text: str, longest: int = MAX_PATTERN, repeat: int = MAX_REPEAT
+) -> tuple[RegexToken, ...]:
     """Returns the tokens of a regular expression (without the slashes)."""
-    if len(text) > MAX_PATTERN:
+    if len(text) > longest:
         raise ValueError(
-            f"a regular expression has at most {MAX_PATTERN} characters, this one {len(text)}"
+            f"a regular expression has at most {longest} characters, this one {len(text)}"
         )
-    tokens = tuple(_tokens(text))
+    tokens = tuple(_tokens(text, repeat))
     _check(tokens)
     return tokens
 
 
-def _tokens(text: str) -> Iterator[RegexToken]:
+def _tokens(text: str, repeat: int) -> Iterator[RegexToken]:
     at = 0
     while at < len(text):
         character = text[at]
@@ -84,7 +86,7 @@ def _tokens(text: str) -> Iterator[RegexToken]:
             found = _COUNT.match(text, at)
             if found is None:
                 raise ValueError("{ begins a repetition like {2} or {2,5}; write \\{ for itself")
-            yield _repetition(found)
+            yield _repetition(found, repeat)
             at = found.end()
         elif text.startswith("(?", at):
             raise ValueError("groups that begin with (? are not supported")
@@ -116,11 +118,11 @@ def _literal(character: str) -> Iterator[Literal]:
         yield Literal(lower)
 
 
-def _repetition(found: re.Match[str]) -> str:
+def _repetition(found: re.Match[str], most: int) -> str:
     low = int(found[1])
     high = int(found[3]) if found[3] else low
-    if max(low, high) > MAX_REPEAT:
-        raise ValueError(f"a part is repeated at most {MAX_REPEAT} times")
+    if max(low, high) > most:
+        raise ValueError(f"a part is repeated at most {most} times")
     if high < low:
         raise ValueError("a repetition goes from the smaller to the larger number")
     if found[2] == ",":

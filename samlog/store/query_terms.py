@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from samlog.store.fields import Kind, caseless, kind
-from samlog.store.query_pattern import regex, unescape, wildcard
+from samlog.store.query_pattern import MAX_PATTERN, MAX_REPEAT, regex, unescape, wildcard
 from samlog.store.query_tree import (
     Between,
     Exists,
@@ -38,9 +38,9 @@ _REFUSED = {
 }
 
 
-def word(field: str, text: str) -> Node:
+def word(field: str, text: str, longest: int = MAX_PATTERN) -> Node:
     """Returns the condition of a term without quotes; its wildcards work."""
-    pattern = wildcard(text)
+    pattern = wildcard(text, longest)
     if pattern and all(part is Gap.MANY for part in pattern):
         return Exists(field)
     if not any(isinstance(part, Gap) for part in pattern):
@@ -72,12 +72,12 @@ def exactly(field: str, text: str, *, phrase: bool = False) -> Node:
     raise _wrong(field, its, "cannot be searched as a whole: name a field below it")
 
 
-def expression(field: str, text: str) -> Node:
+def expression(field: str, text: str, longest: int = MAX_PATTERN, repeat: int = MAX_REPEAT) -> Node:
     """Returns the condition of a regular expression."""
     its = kind(field)
     if its not in (Kind.KEYWORD, Kind.TEXT):
         raise _wrong(field, its, "takes no regular expressions")
-    return Matches(field, regex(text))
+    return Matches(field, regex(text, longest, repeat))
 
 
 def between(

@@ -111,6 +111,14 @@ class Like:
 
 
 @dataclass(frozen=True, slots=True)
+class Below:
+    """One of the keywords whose name begins with ``beginning`` and a dot has this form."""
+
+    beginning: str
+    pattern: Wildcard
+
+
+@dataclass(frozen=True, slots=True)
 class Matches:
     """A whole keyword, or one word of a text field, matches this regular expression."""
 
@@ -118,4 +126,4 @@ class Matches:
     tokens: tuple[RegexToken, ...]
 
 
-Node = All | Nothing | And | Or | Not | Exists | Is | Between | Words | Like | Matches
+Node = All | Nothing | And | Or | Not | Exists | Is | Between | Words | Like | Below | Matches
