@@ -21,6 +21,7 @@ MAX_DEPTH = 8
 MAX_PAIRS = 128
 """Entries of a list of names and values that become fields."""
 
+_SCALARS = frozenset((str, int, float, bool))
 _MAX_NAME = 128
 _MAX_NESTED_TEXT = 1 << 20
 _WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -67,16 +68,19 @@ def _spread(
 ) -> None:
     rest: dict[str, Any] = {}
     for key, value in record.items():
-        if value is None or value == [] or value == {}:
+        scalar = type(value) in _SCALARS
+        if not scalar and not value:
             continue
         if len(event) >= limit:
             rest[key] = value
-        elif isinstance(value, dict) and depth:
-            _spread(event, f"{prefix}.{name(key)}", value, name, depth - 1, limit)
-        else:
-            field = f"{prefix}.{name(key)}"
-            kept = value if type(value) in (str, int, bool, float) else capped(value)
-            event[field] = [event[field], kept] if field in event else kept
+            continue
+        field = f"{prefix}.{name(key)}"
+        if not scalar:
+            if isinstance(value, dict) and depth:
+                _spread(event, field, value, name, depth - 1, limit)
+                continue
+            value = capped(value)
+        event[field] = [event[field], value] if field in event else value
     if rest:
         event[f"{prefix}.rest"] = json_text(rest)
 
