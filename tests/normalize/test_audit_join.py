@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import orjson
 import pytest
@@ -15,7 +16,13 @@ from normalize.frame import Normalizer
 from normalize.registry import Registry
 from normalize.step import NormalizeStep
 from samlog.bus.base import Message, Record, TopicPartition
-from samlog.event import H_FULL_LENGTH, Event
+from samlog.bus.embedded import EmbeddedBus
+from samlog.clock import SystemClock
+from samlog.deadletter import Quota
+from samlog.event import DLQ, EVENTS, H_FULL_LENGTH, Event
+from samlog.journal import Journal
+from samlog.loop import Loop, Stage
+from samlog.metrics import Metrics
 from samlog.testing import FakeClock
 
 APPENDED_MS = 1768057200000
@@ -253,6 +260,36 @@ def test_bytes_of_all_events_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
         _, groups = joiner.take(message, ("u", str(message.offset % 50)), "PATH", 1.0, "1")
         released += sum(group.size for group in groups)
     assert 100_000 - released <= 10_000
+
+
+def test_half_an_event_survives_the_end_of_a_process(tmp_path: Path, registry: Registry) -> None:
+    raw = "samlog.raw.enheda"
+    bus = EmbeddedBus(tmp_path, clock=SystemClock())
+    bus.create_topics([raw, EVENTS, DLQ])
+    producer = bus.producer("test")
+
+    def loop() -> Loop:
+        step = NormalizeStep(Normalizer({"enheda": {}}, registry))
+        stage = Stage(step, "samlog.normalize", [raw], batch=3)
+        journal = Journal(tmp_path / "normalize.note")
+        return Loop(stage, bus, journal, SystemClock(), Metrics(), Quota(10))
+
+    for line in lines(7):
+        producer.send(Record(raw, line, b"k"))
+    producer.flush()
+    first = loop()
+    assert first.turn() == 3
+    assert sum(bus.lag("samlog.normalize", [raw]).values()) == 5
+    first.close()
+    second = loop()
+    second.run(lambda: True, lambda: False)
+    consumer = bus.consumer("look", [EVENTS])
+    (written,) = consumer.poll(timeout_s=0.2)
+
+    assert orjson.loads(written.value)["event.original"].encode().split(b"\n") == lines(7)
+    assert sum(bus.lag("samlog.normalize", [raw]).values()) == 0
+    for opened in (second, consumer, producer, bus):
+        opened.close()
 
 
 @settings(deadline=None, max_examples=60)

@@ -21,7 +21,9 @@ SHARED = Path(__file__).parents[2] / "../shared"
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 _LOGIN = ("event.category", "event.type", "event.outcome", "source.ip", "source.address")
-_LOOKED_UP = ("user.name", "user.audit.name", "user.effective.name", "user.effective.id")
+_LOOKED_UP: tuple[str, ...] = (
+    *("user.name", "user.audit.name", "user.effective.name", "user.effective.id"),
+)
 _LOOKED_UP += ("user.target.name", "user.target.id", "group.name", "file.owner", "file.group")
 _COPIES = ("user.old-auid.id", "user.old-auid.name", "user.old_auid.id", "user.new_auid.id")
 _CONTEXT = tuple(f"file.selinux.{part}" for part in ("user", "role", "domain", "level"))

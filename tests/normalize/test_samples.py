@@ -63,6 +63,9 @@ HEADS = (
     "<189>1: Jan 10 13:40:03.673: %SEC-6-IPACCESSLOGP: list 1 denied tcp ",
     "Failed password for ",
     "pam_unix(sshd:auth): authentication failure; ",
+    "type=EXECVE msg=audit(1768048621.204:7): argc=3 a0=",
+    "type=USER_AUTH msg=audit(1768048621.204:7): pid=1 msg='op=",
+    "Event [1] [1-1] [2026-01-10T12:37:01Z] [vim.event.X] [info] [] [] [1] [User ",
     "%",
 )
 
