@@ -60,11 +60,11 @@ _FIELDS = frozenset(" ".join(_EXAMPLES).split()) | {
     *("encryption-status", "next-hop-interface-id"),
 }
 _IDS = {
-    "interface-id": re.compile(r"eni-[0-9a-f]{8,17}|-"),
-    "account-id": re.compile(r"\d{12}|unknown|-"),
-    "vpc-id": re.compile(r"vpc-[0-9a-f]{8,17}|-"),
-    "subnet-id": re.compile(r"subnet-[0-9a-f]{8,17}|-"),
-    "instance-id": re.compile(r"i-[0-9a-f]{8,17}|-"),
+    "interface-id": re.compile(r"eni-[0-9a-z]{4,32}|-"),
+    "account-id": re.compile(r"\d{6,16}|unknown|-"),
+    "vpc-id": re.compile(r"vpc-[0-9a-z]{4,32}|-"),
+    "subnet-id": re.compile(r"subnet-[0-9a-z]{4,32}|-"),
+    "instance-id": re.compile(r"i-[0-9a-z]{4,32}|-"),
     "action": re.compile(r"ACCEPT|REJECT|-"),
     "log-status": re.compile(r"OK|NODATA|SKIPDATA"),
     "version": re.compile(r"\d{1,2}"),

@@ -197,7 +197,7 @@ def _description(value: Any) -> Any:
 
 
 def _telephony(event: Event, prefix: str, record: Mapping[str, Any]) -> None:
-    put(event, f"{prefix}.event_context", text(record, "context"))
+    put(event, f"{prefix}.event_type", text(record, "context"))
     put(event, f"{prefix}.phone_number", text(record, "phone"))
     known = ("context", "phone")
     set_leaves(event, prefix, {k: v for k, v in record.items() if k not in known})

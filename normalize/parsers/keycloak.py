@@ -48,7 +48,10 @@ _LINE = re.compile(
 )
 _KEY = re.compile(r"[A-Za-z_][\w.-]{0,63}")
 _EVENTS = "org.keycloak.events"
-_SERVERS = ("org.keycloak", "org.jboss.as", "org.wildfly", "io.quarkus", "org.infinispan")
+_SERVERS = (
+    *("org.keycloak", "org.jboss.", "org.wildfly", "io.quarkus", "org.infinispan", "org.xnio"),
+    *("org.hibernate", "io.undertow", "io.smallrye"),
+)
 _MAX_PAIRS = 128
 _VERBS = {"CREATE": "creation", "UPDATE": "change", "DELETE": "deletion"}
 _STARTS = {"LOGIN": "start", "LOGOUT": "end"}
@@ -168,7 +171,11 @@ def _pairs(message: str) -> dict[str, str]:
 def _is_open(pieces: list[str]) -> bool:
     """Tells whether a quoted value goes on behind a comma."""
     first, last = pieces[0], pieces[-1]
-    return first.startswith('"') and not (last.endswith('"') and (len(pieces) > 1 or len(last) > 1))
+    if not first.startswith('"'):
+        return False
+    ended = last.endswith('"') and (len(pieces) > 1 or len(last) > 1)
+    escapes = len(last) - 1 - len(last[:-1].rstrip("\\"))
+    return not ended or escapes % 2 == 1
 
 
 def _event(event: Event, fields: Mapping[str, Any]) -> None:

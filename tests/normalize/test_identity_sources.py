@@ -204,3 +204,15 @@ def test_another_wildfly_server_is_not_called_keycloak(one: One) -> None:
     line = "2026-01-10 13:56:01,208 INFO  [org.jboss.as] (main) WFLYSRV0025: started"
     assert one(line)["event.dataset"] == "wildfly.log"
     assert one(line, {"source": b"keycloak"})["event.dataset"] == "keycloak.log"
+
+
+def test_json_in_a_quoted_value_of_keycloak_ends_nothing(one: One) -> None:
+    line = (
+        "2026-01-10 13:56:03,123 INFO  [org.keycloak.events] (t) "
+        'operationType="CREATE", resourceType="GROUP", resourcePath="groups/7", '
+        r'representation="{\"name\":\"a\", \"b\":\"c\", error=\"x\"}", userId="9"'
+    )
+    event = one(line)
+    assert event["keycloak.admin.representation"] == '{"name":"a", "b":"c", error="x"}'
+    assert (event["user.id"], event["group.id"]) == ("9", "7")
+    assert "event.code" in event and event["event.outcome"] == "success"
