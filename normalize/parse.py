@@ -7,8 +7,9 @@ import orjson
 
 from normalize.frame import Normalizer
 from normalize.step import encode_event
+from samlog.bus.base import Message
 from samlog.errors import BadEvent
-from samlog.event import H_SOURCE, Event
+from samlog.event import H_ORIGIN, H_SOURCE, Event, raw_topic
 
 UNIT = "local"
 """Unit of events that no collector sent."""
@@ -25,6 +26,17 @@ def parse_record(
     return normalizer.normalize(
         record, headers, unit=UNIT, key=None, position=(name, 0, 0), appended_at=received
     )
+
+
+def as_message(
+    record: bytes, *, name: str, number: int, received: datetime, source: str
+) -> Message:
+    """Returns a raw record as the normalise step takes it; its ids are those of `parse_record`."""
+    headers = {H_ORIGIN: f"{name}|0|0".encode()}
+    if source:
+        headers[H_SOURCE] = source.encode()
+    stamp = int(received.timestamp() * 1000)
+    return Message(raw_topic(UNIT), 0, number, None, record, headers, stamp)
 
 
 def parse_envelope_line(

@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 from normalize import journal
+from normalize.audit.record import AUDIT_LINES, by_audit_id
 from normalize.decode import Decoded, encode
 from normalize.jsontext import array_in, capped, load, slices
 from samlog.event import Event
@@ -45,7 +46,8 @@ class Part:
 def split(data: bytes, decoded: Decoded) -> Iterator[Part]:
     """Yields the events of a record in their order; at least one.
 
-    Entries of a journal export are events, each an object of its fields.
+    Entries of a journal export are events, each an object of its fields; of several lines of
+    audit.log, those with one audit id are an event.
     A JSON array of objects, an object with ``Records`` or ``records``, and a page of OData are
     batches. What begins like JSON and is broken is one text event, tagged ``invalid_json``.
     """
@@ -56,6 +58,9 @@ def split(data: bytes, decoded: Decoded) -> Iterator[Part]:
             if data.startswith(journal.BEGINNINGS) and journal.is_export(data):
                 for own, fields in journal.entries(data):
                     yield Part(own, own.decode("utf-8", "replace"), fields)
+            elif "\n" in text and text.startswith(AUDIT_LINES):
+                for lines in by_audit_id(text):
+                    yield Part(encode(lines, decoded.encoding), lines)
             else:
                 yield Part(data, text)
             return

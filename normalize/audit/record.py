@@ -29,6 +29,8 @@ _PAIR = re.compile(
 )
 _LOGIN = re.compile(r"\b(old|new) (auid|ses)=")
 
+AUDIT_LINES = ("type=", "node=")
+"""How lines of audit.log begin."""
 NOTHING = frozenset({"?", "(null)", ""})
 TEXTS = frozenset(
     ("exe", "cmd", "data", "path", "comm", "file", "name", "watch", "cwd", "acct", "dir", "vm")
@@ -92,6 +94,20 @@ def read_record(line: str) -> Record | None:
         _pairs(inner_text, inner, names, spaced=True)
     epoch = f"{head['s']}.{(head['fraction'] or '0')[:9]}"
     return Record(kind, head["node"] or "", epoch, int(head["serial"]), fields, inner, names, line)
+
+
+def by_audit_id(text: str) -> list[str]:
+    """Returns the lines of audit.log in ``text``, those of one event together, in their order.
+
+    A line without an audit id belongs to the line before it.
+    """
+    events: dict[str, list[str]] = {}
+    stamp = ""
+    for line in text.rstrip("\n").split("\n"):
+        if head := HEAD.search(line):
+            stamp = f"{head['s']}.{head['fraction']}:{head['serial']}|{head['node'] or ''}"
+        events.setdefault(stamp, []).append(line)
+    return ["\n".join(lines) for lines in events.values()]
 
 
 def _split_names(body: str) -> tuple[str, dict[str, str]]:

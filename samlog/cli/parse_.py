@@ -6,9 +6,9 @@ from collections import Counter
 import click
 
 from normalize.frame import Normalizer
-from normalize.parse import parse_envelope_line, parse_record
+from normalize.parse import as_message, parse_envelope_line
 from normalize.registry import Registry
-from normalize.step import encode_event
+from normalize.step import NormalizeStep
 from samlog import pipeline
 from samlog.cli.common import number, summary
 from samlog.cli.files import read_files
@@ -38,6 +38,7 @@ def command(files: tuple[str, ...], source: str, envelope: bool, no_hints: bool,
             f"(known: {', '.join(sorted(registry.hints()))})"
         )
     normalizer = Normalizer({}, registry, hints=not no_hints, tz=tz)
+    step = NormalizeStep(normalizer)
     clock = pipeline.system_clock()
     started = clock.monotonic_s()
     out = sys.stdout.buffer
@@ -48,10 +49,10 @@ def command(files: tuple[str, ...], source: str, envelope: bool, no_hints: bool,
             if envelope:
                 lines = list(parse_envelope_line(record, normalizer, received=clock.now()))
             else:
-                events = parse_record(
-                    record, normalizer, received=clock.now(), source=source, name=name
+                message = as_message(
+                    record, name=name, number=counts["read"], received=clock.now(), source=source
                 )
-                lines = [encode_event(event) for event in events]
+                lines = [made.value for made in step.process(message)]
         except BadEvent as bad:
             counts["rejected"] += 1
             if counts["rejected"] <= 10:
@@ -59,6 +60,10 @@ def command(files: tuple[str, ...], source: str, envelope: bool, no_hints: bool,
             continue
         counts["parsed"] += len(lines)
         out.writelines(line + b"\n" for line in lines)
+    lines = [made.value for made in step.flush()]
+    counts["parsed"] += len(lines)
+    counts["rejected"] += len(list(step.settle()))
+    out.writelines(line + b"\n" for line in lines)
     out.flush()
     seconds = clock.monotonic_s() - started
     summary(

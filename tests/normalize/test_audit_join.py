@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from normalize.registry import Registry
 from normalize.step import NormalizeStep
 from samlog.bus.base import Message, Record, TopicPartition
 from samlog.bus.embedded import EmbeddedBus
+from samlog.cli.parse_ import command
 from samlog.clock import SystemClock
 from samlog.deadletter import Quota
 from samlog.event import DLQ, EVENTS, H_FULL_LENGTH, Event
@@ -260,6 +262,24 @@ def test_bytes_of_all_events_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
         _, groups = joiner.take(message, ("u", str(message.offset % 50)), "PATH", 1.0, "1")
         released += sum(group.size for group in groups)
     assert 100_000 - released <= 10_000
+
+
+def test_lines_of_several_events_in_one_record_are_told_apart(step: NormalizeStep) -> None:
+    mixed = [line for pair in zip(lines(7), lines(8), strict=True) for line in pair]
+    run(step, messages([b"\n".join(mixed)]))
+    events = decode(step.flush())
+    assert [event["auditd.log.sequence"] for event in events] == [7, 8]
+    assert events[0]["event.id"] != events[1]["event.id"]
+
+
+def test_a_file_is_parsed_with_its_events_whole(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    path.write_bytes(b"\n".join([*lines(7), *lines(8)]) + b"\n")
+    result = CliRunner().invoke(command, [str(path)])
+    assert [orjson.loads(line)["process.args_count"] for line in result.stdout.splitlines()] == [
+        2,
+        2,
+    ]
 
 
 def test_half_an_event_survives_the_end_of_a_process(tmp_path: Path, registry: Registry) -> None:
