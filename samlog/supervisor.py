@@ -33,7 +33,7 @@ DRAIN_S = 40.0
 """More than a collector takes to deliver what it has accepted."""
 GIVE_UP = 20
 FOR_GOOD = {Exit.CONFIG, Exit.USAGE}
-RELOADS = {"detect"}
+RELOADS = {"detect", "correlate"}
 """Stages that take new rules on HUP."""
 DAMAGED = 75
 """Exit code of a stage that met a damaged topic; between a stage and its supervisor only."""
