@@ -88,6 +88,7 @@ _OBJECTS = (
 _KNOWN = frozenset(key for key, _ in _COPIED + _OBJECTS) | frozenset(
     ("eventID", "sourceIPAddress", "userIdentity", "resources", "tlsDetails")
 )
+_KNOWN_OF_CONTEXT = frozenset(("attributes", "sessionIssuer"))
 _KNOWN_OF_IDENTITY = frozenset(key for key, _ in _IDENTITY) | {"sessionContext"}
 _SESSION = "aws.cloudtrail.user_identity.session_context."
 
@@ -167,6 +168,8 @@ def _identity(event: Event, identity: Any) -> None:
     context = identity.get("sessionContext")
     if not isinstance(context, dict):
         return
+    if not _KNOWN_OF_CONTEXT.issuperset(context):
+        _unknown(event, _SESSION[:-1], context, _KNOWN_OF_CONTEXT)
     attributes, issuer = context.get("attributes"), context.get("sessionIssuer")
     if isinstance(attributes, dict):
         pairs = (("mfaAuthenticated", "mfa_authenticated"), ("creationDate", "creation_date"))

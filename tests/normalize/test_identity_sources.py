@@ -1,10 +1,12 @@
 """What the parsers of identity services and clouds promise beyond their samples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import orjson
 import pytest
 
+from normalize.samples_update import normalizer, sample_events, sample_files
 from normalize.vendor_object import MAX_LEAVES, set_leaves, snake
 from samlog.event import Event
 
@@ -216,3 +218,41 @@ def test_json_in_a_quoted_value_of_keycloak_ends_nothing(one: One) -> None:
     assert event["keycloak.admin.representation"] == '{"name":"a", "b":"c", error="x"}'
     assert (event["user.id"], event["group.id"]) == ("9", "7")
     assert "event.code" in event and event["event.outcome"] == "success"
+
+
+REWRITTEN = {
+    "okta": frozenset[str](),
+    "duo": frozenset((".description",)),
+    "keycloak": frozenset((".time", ".timestamp", ".message", ".authDetails.realmId")),
+    "aws_cloudtrail": frozenset((".eventTime", ".tlsDetails.tlsVersion")),
+    "aws_guardduty": frozenset((".detail-type", ".time")),
+    "aws_waf": frozenset((".timestamp", ".httpRequest.headers.name", ".httpRequest.httpVersion")),
+    "aws_vpcflow": frozenset[str](),
+    "kubernetes_audit": frozenset((".kind",)),
+    "zeek": frozenset((".ts",)),
+}
+"""Values that are kept in another form (a time, parts of a text, a name), or the wrapping's own."""
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from leaves(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(item, path)
+    elif value is not None and value != "":
+        yield path, str(value)
+
+
+@pytest.mark.parametrize("name", sorted(REWRITTEN))
+def test_no_value_of_a_json_event_is_lost(name: str) -> None:
+    lost: set[str] = set()
+    made = normalizer()
+    for path in sample_files(name):
+        for event in sample_events(path, made):
+            original = event.pop("event.original")
+            if original.startswith("{"):
+                kept = "\n".join(text for _, text in leaves(event))
+                lost |= {key for key, text in leaves(orjson.loads(original)) if text not in kept}
+    assert lost <= REWRITTEN[name]
