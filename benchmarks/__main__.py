@@ -81,7 +81,7 @@ def calibrate() -> None:
 def measure_embedded(folder: Path, source: Path, events: int) -> PathFigures:
     """Prints the whole path embedded, then each stage alone over what that run left behind."""
     config = configuration(folder / "embedded", RULES)
-    figures = run_path(folder / "embedded", config, source)
+    figures = run_path(folder / "embedded", config, source, events)
     print(figures.table("whole path, embedded"))
     print("\nstages alone (one process, nothing else running), on the same records")
     for stage in STAGES:

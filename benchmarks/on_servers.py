@@ -14,7 +14,7 @@ def measure_servers(folder: Path, source: Path, events: int, rules: Path) -> Non
         config = configuration(folder / "servers", rules)
         config["bus"] = {"type": "kafka", "brokers": [kafka.address], "partitions": 2}
         config["store"] = {"type": "elasticsearch", "urls": [elasticsearch.url]}
-        figures = run_path(folder / "servers", config, source)
+        figures = run_path(folder / "servers", config, source, events)
         print("\n" + figures.table("whole path, Kafka and Elasticsearch"))
         parsed = folder / "servers/normalised.ndjson"
         with parsed.open("wb") as out:

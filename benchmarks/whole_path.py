@@ -15,6 +15,8 @@ from samlog import status
 
 DATA = Path(__file__).parents[1] / "../shared/data"
 STAGES = ("normalize", "detect", "alerts", "store")
+THROUGH = ("normalize", "detect", "store")
+"""Stages that every event goes through."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def configuration(folder: Path, rules: Path) -> dict[str, Any]:
     }
 
 
-def run_path(folder: Path, config: dict[str, Any], source: Path) -> PathFigures:
+def run_path(folder: Path, config: dict[str, Any], source: Path, events: int) -> PathFigures:
     """Runs ``samlog run``, gives it ``source`` when all stages are ready, stops it when idle."""
     feed = folder / "feed"
     feed.mkdir(parents=True, exist_ok=True)
@@ -75,7 +77,7 @@ def run_path(folder: Path, config: dict[str, Any], source: Path) -> PathFigures:
         before = status.read_all(state)
         given = time.time()
         os.link(source, feed / "events.ndjson")
-        told = wait_until_idle(process, state)
+        told = wait_until_idle(process, state, events)
     finally:
         process.terminate()
         process.wait()
@@ -100,8 +102,8 @@ def is_ready(told: status.States) -> bool:
     return told.keys() >= {"collect", *STAGES} and not any(s.get("starting") for s in told.values())
 
 
-def wait_until_idle(process: subprocess.Popen[bytes], state: Path) -> status.States:
-    """Returns what the stages told last, once no count has changed for three seconds."""
+def wait_until_idle(process: subprocess.Popen[bytes], state: Path, events: int) -> status.States:
+    """Returns what the stages told last: all events through, no count changed for three seconds."""
     seen: list[tuple[float, list[Any]]] = []
 
     def is_idle() -> bool:
@@ -109,7 +111,8 @@ def wait_until_idle(process: subprocess.Popen[bytes], state: Path) -> status.Sta
         counts = [one.get("taken", one.get("sent")) for one in told.values()]
         if not seen or seen[-1][1] != counts:
             seen.append((time.monotonic(), counts))
-        return all(counts) and time.monotonic() - seen[-1][0] > 3
+        is_stored = all(told[stage]["taken"] >= events for stage in THROUGH)
+        return is_stored and time.monotonic() - seen[-1][0] > 3
 
     wait(process, is_idle)
     return status.read_all(state)
