@@ -44,6 +44,17 @@ CLOUDTRAIL = Fields(
     },
 )
 
+FINDING = Fields(
+    {
+        "accountId": "cloud.account.id",
+        "description": "message",
+        "region": "cloud.region",
+        "severity": "aws.guardduty.severity.code",
+        "title": "aws.guardduty.title",
+        "type": "rule.name",
+    }
+)
+
 FLOW = Fields(
     {
         "action": "event.action",
@@ -57,5 +68,6 @@ FLOW = Fields(
 
 SOURCES: tuple[Source, ...] = (
     Source("aws", "", "cloudtrail", {"event.dataset": ("aws.cloudtrail",)}, CLOUDTRAIL),
+    Source("aws", "", "guardduty", {"event.dataset": ("aws.guardduty",)}, FINDING),
     Source("", "firewall", "", {"event.dataset": ("aws.vpcflow",)}, FLOW),
 )

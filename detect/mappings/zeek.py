@@ -74,10 +74,21 @@ DNS = Fields(
     }
 )
 
+FLOW = Fields(
+    {
+        "dst_ip": "destination.ip",
+        "dst_port": "destination.port",
+        "src_ip": "source.ip",
+        "src_port": "source.port",
+    }
+)
+"""Of the firewall category; Zeek allows and blocks nothing, so there is no action."""
+
 SOURCES: tuple[Source, ...] = (
     *(
         Source("zeek", "", log, {"event.dataset": (f"zeek.{_dataset(log)}",)}, _fields(log))
         for log in LOGS
     ),
     Source("", "dns", "", {"event.dataset": ("zeek.dns",)}, DNS),
+    Source("", "firewall", "", {"event.dataset": ("zeek.connection",)}, FLOW),
 )

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 SIGMAHQ = ROOT / "../shared/data/sigmahq/rules"
 SAMPLES = ROOT / "normalize/samples"
 FOLDERS = ("identity/okta", "identity/cisco_duo", "application/kubernetes", "cloud/aws")
-FOLDERS += ("network/firewall",)
+FOLDERS += ("network/firewall", "../rules-emerging-threats/2017/TA/Equation-Group")
 
 FIRES = [
     ("okta/events", 1, "Okta User Session Start Via An Anonymising Proxy Service"),
@@ -63,3 +63,9 @@ def test_a_rule_fires_on_the_event_that_it_describes(
 @pytest.mark.parametrize(("name", "number"), QUIET)
 def test_no_rule_fires_on_an_everyday_event(engine: Engine, name: str, number: int) -> None:
     assert engine.match(sample(name, number)) == []
+
+
+def test_an_address_on_the_firewall_list_is_seen_by_zeek_too(engine: Engine) -> None:
+    event = {"event.dataset": "zeek.connection", "destination.ip": "89.185.234.145"}
+    titles = [match.rule.title for match in engine.match(event)]
+    assert titles == ["Equation Group C2 Communication"]
