@@ -42,6 +42,7 @@ _COLUMNS = {
     "AADTenantId": "tenantId",
     "CorrelationId": "correlationId",
     "CallerIpAddress": "callerIpAddress",
+    "CallerIPAddress": "callerIpAddress",
     "ResourceId": "resourceId",
     "_ResourceId": "resourceId",
     "Identity": "identity",

@@ -88,8 +88,7 @@ def read_device(event: Event, table: str, row: Row) -> None:
         if table == "DeviceImageLoadEvents":
             _library(event, row)
             event["event.action"] = "load"
-        else:
-            _file(event, row)
+        _file(event, row)
     copy(event, row, (("ProcessId", "process.pid"), ("ProcessCreationTime", "process.start")))
     _version(event, row, "Process", "process")
     if line := text(row, "ProcessCommandLine"):
@@ -101,6 +100,7 @@ def read_device(event: Event, table: str, row: Row) -> None:
         event[f"{_PREFIX}.hashes"] = ",".join(hashes)
     if action == "antivirusdetection":
         event["event.kind"] = "alert"
+        _file(event, row)
         found = mapping(row.get("AdditionalFields"))
         event[f"{_PREFIX}.threat_names"] = text(found, "ThreatName")
     if table == "DeviceRegistryEvents":

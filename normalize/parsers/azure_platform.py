@@ -3,8 +3,8 @@
 Format: "Azure resource log common and service-specific schemas", as a diagnostic setting sends
 them to an Event Hub or storage account, one each or in ``records`` (Key Vault, AKS, Event Hubs,
 IoT Hub, SQL, Storage ..). The operation is ``event.action``, the resource ``azure.resource.*``,
-the service's own fields are below ``azure.platformlogs.``, JSON within texts taken apart. Dataset
-``azure.platformlogs``.
+the service's own fields are below ``azure.platformlogs.``, JSON within texts taken apart. Rows of
+the table AzureDiagnostics too. Dataset ``azure.platformlogs``.
 """
 
 from normalize.microsoft import azure
@@ -24,9 +24,13 @@ _PREFIX = "azure.platformlogs"
 
 
 def matches(raw: RawEvent) -> bool:
-    """A record of diagnostic settings: a category, and a resource by its path."""
+    """A record of diagnostic settings (a category, a resource by its path), or a row of them."""
     record = raw.json
-    if record is None or not azure.category(record):
+    if record is None:
+        return False
+    if azure.table(record) == "AzureDiagnostics":
+        return True
+    if not azure.category(record):
         return False
     resource = record.get("resourceId")
     return isinstance(resource, str) and resource[:1] == "/" and resource.count("/") > 2
