@@ -12,7 +12,7 @@ from typing import NamedTuple
 from detect.engine import SAMPLE, Engine
 
 LOOKED_AT = 50
-"""So many events of a kind are looked at for their fields between two writes."""
+"""So many events of a kind and unit are looked at between two writes."""
 WINDOW_S = 60.0
 MIN_CALLS = 20
 """Fewer sampled calls in a window say nothing about a rule."""
@@ -44,19 +44,17 @@ class Suppressed(NamedTuple):
 class Counters:
     """What happened since the last write. Keys: (unit, rule id)."""
 
-    events: int = 0
     matches: Counter[tuple[str, str]] = field(default_factory=Counter)
     suppressed: list[Suppressed] = field(default_factory=list)
     times: dict[str, list[int]] = field(default_factory=dict)
     """Rule id → [sampled calls, nanoseconds of these]."""
-    seen: dict[tuple[str, frozenset[int]], int] = field(default_factory=dict)
-    """(unit, sources that an event answers to) → events. Indexes of `Built.sources`."""
+    seen: Counter[tuple[str, frozenset[int]]] = field(default_factory=Counter)
+    """(unit, sources that an event answers to) → events looked at. Indexes of `Built.sources`."""
     fields: dict[tuple[str, frozenset[int]], set[str]] = field(default_factory=dict)
-    """The same → which fields that rules read were there, in the first events of each."""
+    """The same → which fields that rules read were there."""
 
     def clear(self) -> None:
         """Forgets what was written."""
-        self.events = 0
         for part in (self.matches, self.suppressed, self.times, self.seen, self.fields):
             part.clear()
 

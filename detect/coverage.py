@@ -2,7 +2,8 @@
 
 A rule can fire where an event of a kind that it is meant for was seen, or is to come from a source
 that is configured with its parser, and where every field without which it cannot fire was seen in
-such events. Fields are judged only after `ENOUGH` events: before, a field may still come.
+such events. Fields are judged only when `ENOUGH` events were looked at: before, a field may still
+come.
 """
 
 from collections import Counter, defaultdict
@@ -24,7 +25,7 @@ Kind = tuple[str, str, str]
 
 @dataclass
 class Delivered:
-    """What one unit delivers. ``events``: kind → events seen; ``fields``: kind → names seen.
+    """What one unit delivers. ``events``: kind → events looked at; ``fields``: kind → names seen.
 
     ``configured``: kinds that a source of the unit is to deliver by its configuration.
     """

@@ -91,13 +91,21 @@ class Stats:
 
 
 class _Members:
-    """The variants that one kind of event is routed to, and their index."""
+    """The variants that one kind of event is routed to, and their index.
 
-    __slots__ = ("group", "numbers")
+    ``sources`` are indexes of `Built.sources`. ``looks`` is for whoever looks at some events of
+    each kind: unit → how many it still wants to see.
+    """
 
-    def __init__(self, numbers: tuple[int, ...], group: Group) -> None:
+    __slots__ = ("group", "looks", "numbers", "sources")
+
+    def __init__(
+        self, numbers: tuple[int, ...], group: Group, sources: frozenset[int] = frozenset()
+    ) -> None:
         self.numbers = numbers
         self.group = group
+        self.sources = sources
+        self.looks: dict[str, int] = {}
 
 
 class Engine:
@@ -108,8 +116,8 @@ class Engine:
         self.report: LoadReport = built.report
         self.rules: list[Rule] = built.report.loaded
         self.stats = Stats()
-        self.routed: Any = None
-        """What the last event answers to: in mode ``ecs`` the indexes of its `Built.sources`."""
+        self.routed: _Members
+        """What the last event was routed to."""
         self._built = built
         self._scanners = scanners or Scanners()
         self.filters: Sequence[Filter] = built.filters
@@ -264,14 +272,20 @@ class Engine:
         if self.mode == "raw":
             own = declared(event)
             key = (sources, own)
-        self.routed = key
         found = self._routes.get(key)
         if found is None:
             numbers = self._numbers(sources) if self.mode == "ecs" else self._raw(sources, own)
             if len(self._routes) >= MAX_GROUPS:
                 self._routes.clear()
-            found = self._routes[key] = self._members_of(numbers)
+            shared = self._members_of(numbers)
+            found = self._routes[key] = _Members(numbers, shared.group, sources)
+        self.routed = found
         return found
+
+    def look_again(self) -> None:
+        """Forgets how many events of each kind somebody still wants to see."""
+        for members in self._routes.values():
+            members.looks.clear()
 
     def _numbers(self, sources: frozenset[int]) -> tuple[int, ...]:
         return tuple(

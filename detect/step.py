@@ -93,12 +93,11 @@ class DetectStep:
         event = read_event(message.value)
         engine = self._engine
         matches = engine.match(event, line=message.value)
-        seen = self._counters.seen
-        key = (event["samlog.unit"], engine.routed)
-        seen[key] = count = seen.get(key, 0) + 1
-        if count <= LOOKED_AT:
-            fields = self._counters.fields.setdefault(key, set())
-            fields.update(self._read_by_rules.intersection(event))
+        # Not a count of all events: that took 1 to 3 % of the time, this a third of it.
+        looks, unit = engine.routed.looks, event["samlog.unit"]
+        if left := looks.get(unit, LOOKED_AT):
+            looks[unit] = left - 1
+            self._look_at(unit, event)
         feeder = self._feeder
         if feeder:
             stream = (message.key, event.get("event.dataset"))
@@ -118,6 +117,13 @@ class DetectStep:
             name = f"{(message.key or b'').decode('utf-8', 'replace')} {event.get('event.dataset')}"
             found += feeder.records([match for match, _ in kept], event, name)
         return found
+
+    def _look_at(self, unit: str, event: Event) -> None:
+        """Notes of what kind an event is and which fields that rules read it has."""
+        key = unit, self._engine.routed.sources
+        self._counters.seen[key] += 1
+        fields = self._counters.fields.setdefault(key, set())
+        fields.update(self._read_by_rules.intersection(event))
 
     def _note_filtered(self, event: Event, detected: str) -> None:
         taken_away = self._engine.taken_away
@@ -206,6 +212,7 @@ class DetectStep:
         for found in counters.suppressed:
             self._metrics.count("matches_suppressed_total", unit=found.unit, by=found.by)
         counters.clear()
+        self._engine.look_again()
 
     def flush(self) -> Iterable[Record]:
         """Returns what is to be told of rules that were set aside, and that the input ended."""

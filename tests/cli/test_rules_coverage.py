@@ -23,8 +23,8 @@ def seen(state: Path, rules: Path, event: dict[str, Any], n: int = 1, unit: str 
     engine = Engine.load([rules])
     engine.match(event)
     counters = Counters()
-    counters.seen[unit, engine.routed] = n
-    counters.fields[unit, engine.routed] = set(event)
+    counters.seen[unit, engine.routed.sources] = n
+    counters.fields[unit, engine.routed.sources] = set(event)
     ledger = Ledger(folder(state) / "detect.db")
     ledger.add(counters, engine.built.sources, SystemClock().now())
     ledger.close()
