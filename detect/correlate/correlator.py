@@ -17,10 +17,13 @@ from detect.correlate.window import Match
 PROVISIONAL = "provisional"
 FINAL = "final"
 WITHDRAWN = "withdrawn"
+REPLACED = "replaced"
 KEPT_SPANS = 3
 """Matches are kept for the stated lateness and so many spans: what a late one can change."""
 BUCKET = 12
 """Offsets are counted in buckets of 4,096."""
+OWN_STREAM = "samlog.correlate"
+"""What matches of correlations come from; then the slot in which they fired."""
 _WHEEL_MS = 60_000
 _MAX_STREAMS = 10_000
 
@@ -39,7 +42,7 @@ class Limits:
 
 
 class Telling(NamedTuple):
-    """Something to be told: ``state`` is provisional, final or withdrawn.
+    """Something to be told: ``state`` is provisional, final, withdrawn, or replaced by the next.
 
     ``total`` is the number of matches from the beginning of the firing's window until now.
     """
@@ -86,6 +89,8 @@ class Correlator:
         self.held: defaultdict[int, int] = defaultdict(int)
         self._limits = limits
         self._sizes = sizes if sizes is not None else {}
+        self.come = NEVER
+        """The watermark as upstream told it; it is not moved by `finish`."""
         self._late_before = NEVER
         self._changed: set[bytes] = set()
         self._open: list[tuple[int, int, bytes, Firing, int, bool]] = []
@@ -140,17 +145,28 @@ class Correlator:
         return group
 
     def _count_late(self, stream: str) -> None:
+        if stream.startswith(OWN_STREAM):
+            # After a restart what fired long ago is told again.
+            self.counts.repeated += 1
+            return
         late = self.counts.late
         late[stream if stream in late or len(late) < _MAX_STREAMS else "other streams"] += 1
 
-    def retract(self, key: bytes, t: int, match_id: str) -> None:
-        """Takes back a match: a correlation that was told to have fired has not."""
+    def retract(
+        self, key: bytes, match_id: str, first_t: int, last_t: int, *, but: int = NEVER
+    ) -> None:
+        """Takes back what a correlation was told of another in this range of time.
+
+        ``but``: a match of exactly this time stays, for it is told once more.
+        """
         group = self.groups.get(key)
         if group is None:
             return
-        while gone := group.remove(t, match_id):
-            self._let_go(group.rule, [gone])
-            self._changed.add(key)
+        for low, high in ((first_t, min(but - 1, last_t)), (max(first_t, but + 1), last_t)):
+            gone = group.remove(match_id, low, high)
+            if gone:
+                self._let_go(group.rule, gone)
+                self._changed.add(key)
 
     def _fire(self, group: Group, firing: Firing) -> list[Telling]:
         """Notes a new firing; returns how it is told."""
@@ -187,7 +203,7 @@ class Correlator:
                 continue
             for old, new in group.refreshed(self.watermark, self._edge_of(group.rule)):
                 if old is not None:
-                    told.append(Telling(group, old, WITHDRAWN, 0))
+                    told.append(Telling(group, old, WITHDRAWN if new is None else REPLACED, 0))
                 if new is not None:
                     told.append(self._tell(group, new))
             if group.rule.closing:
@@ -201,9 +217,10 @@ class Correlator:
 
     def advance(self, watermark: int) -> list[Telling]:
         """All matches up to ``watermark`` (ms) have come; returns what is final by that."""
-        if watermark > self.watermark:
-            self.watermark = watermark
+        if watermark > self.come:
+            self.come = watermark
             self._late_before = watermark - self._limits.lateness_ms
+        self.watermark = max(watermark, self.watermark)
         if self.waiting:
             return []
         told = self.settle()
@@ -270,12 +287,12 @@ class Correlator:
         found.append(group.key)
 
     def _forget(self) -> None:
-        while self._wheel_order and (self._wheel_order[0] + 1) * _WHEEL_MS <= self.watermark:
+        while self._wheel_order and (self._wheel_order[0] + 1) * _WHEEL_MS <= self.come:
             for key in self._wheel.pop(heapq.heappop(self._wheel_order)):
                 group = self.groups.get(key)
                 if group is not None:
                     span = KEPT_SPANS * group.rule.span_ms
-                    self._cut(group, self.watermark - self._limits.lateness_ms - span)
+                    self._cut(group, self.come - self._limits.lateness_ms - span)
 
     def _cut(self, group: Group, before: int) -> int:
         gone = group.trim(before)
@@ -350,6 +367,6 @@ def final_firings(told: Iterable[Telling]) -> Mapping[str, Telling]:
     for one in told:
         if one.state == FINAL:
             stands[one.firing.id] = one
-        elif one.state == WITHDRAWN:
+        elif one.state in (WITHDRAWN, REPLACED):
             stands.pop(one.firing.id, None)
     return stands

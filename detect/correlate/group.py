@@ -28,10 +28,13 @@ EVER = 1 << 62
 class Firing(NamedTuple):
     """One firing. ``sure_at`` is the time up to which all matches must be known for it to stay.
 
+    ``id`` names rule, group and slot, so that a correction is about the same thing; ``print`` is
+    over times and ids of the matches, so that equal firings are known as equal.
     ``evidence`` are the first and last matches of the window, at most 50; ``total`` counts all.
     """
 
     id: str
+    print: bytes
     slot: int
     match: Match
     first_t: int
@@ -64,15 +67,17 @@ class Group:
         self.dirty.append(match.t)
         return True
 
-    def remove(self, t: int, match_id: str) -> Match | None:
-        """Takes a match out again; None where it is not there."""
-        place = bisect_left(self.log, (t, 0, match_id))
-        while place < len(self.log) and self.log[place].t == t:
+    def remove(self, match_id: str, first_t: int, last_t: int) -> list[Match]:
+        """Takes the matches of this id in a range of time out again; returns them."""
+        place = bisect_left(self.log, (first_t,))
+        gone: list[Match] = []
+        while place < len(self.log) and self.log[place].t <= last_t:
             if self.log[place].id == match_id:
-                self.dirty.append(t)
-                return self.log.pop(place)
-            place += 1
-        return None
+                gone.append(self.log.pop(place))
+                self.dirty.append(gone[-1].t)
+            else:
+                place += 1
+        return gone
 
     def push(self, match: Match) -> Firing | None:
         """Takes the newest match; returns what fires by it, at it or at the match before it."""
@@ -99,16 +104,18 @@ class Group:
     def firing(self, window: Window, slot: int) -> Firing:
         """Returns the firing of the window as it is. O(its content), once a slot."""
         items = window.items
-        digest = blake2b(f"{self.rule.rule.id}\x1f".encode() + self.key, digest_size=16)
+        named = f"{self.rule.rule.id}\x1f{slot}\x1f".encode() + self.key
+        digest = blake2b(digest_size=16)
         for match in items:
-            digest.update(match.id.encode("utf-8", "surrogatepass") + b"\x1f")
+            digest.update(f"{match.t} {match.id}\x1f".encode("utf-8", "surrogatepass"))
         half = MAX_EVIDENCE // 2
         shown = list(items)
         if len(shown) > MAX_EVIDENCE:
             shown = shown[:half] + shown[-half:]
         closing = self.rule.closing
         return Firing(
-            id=digest.hexdigest(),
+            id=blake2b(named, digest_size=16).hexdigest(),
+            print=digest.digest(),
             slot=slot,
             match=items[-1],
             first_t=items[0].t,
@@ -139,7 +146,7 @@ class Group:
         supported = -((-edge) // span) + 1 if edge > NEVER else NEVER
         for slot in sorted({s for s in self.fired if first <= s <= last} | found.keys()):
             old, new = self.fired.get(slot), found.get(slot)
-            if slot < supported or (old and new and old.id == new.id):
+            if slot < supported or (old and new and old.print == new.print):
                 continue
             if new is None:
                 del self.fired[slot]

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from detect.correlate.correlator import Correlator, Counts, Limits, Telling
+from detect.correlate.correlator import OWN_STREAM, Correlator, Counts, Limits, Telling
 from detect.correlate.group import NEVER
 from detect.correlate.matches import decode, name_of
 from detect.correlate.progress import Upstream
@@ -123,6 +123,10 @@ class CorrelateStep:
     ) -> list[Telling]:
         _, t, id_, mask, values, stream = head
         key, offset = message.key or b"", message.offset
+        if stream.startswith(OWN_STREAM):
+            # The firing of a slot may have moved since it was told before.
+            first, last = map(int, stream.split()[1:])
+            correlator.retract(key, id_, first, last, but=t)
         if rule.kind != "temporal_ordered":
             return correlator.add(key, rule, Match(t, 0, id_, mask, values, rest, offset), stream)
         told: list[Telling] = []
@@ -146,7 +150,8 @@ class CorrelateStep:
         correlator = part.correlator
         try:
             if "gone" in record:
-                correlator.retract(message.key or b"", int(record["t"]), str(record["gone"]))
+                slot = (int(record["from"]), int(record["to"]))
+                correlator.retract(message.key or b"", str(record["gone"]), *slot)
             elif "base" in record:
                 if correlator.waiting and record["base"] == part.first:
                     correlator.release(int(record["watermark"]))
@@ -216,7 +221,7 @@ class CorrelateStep:
         if part.correlator.waiting or base - part.base < MARK_RECORDS:
             return
         part.base = base
-        mark = orjson.dumps({"base": base, "watermark": part.correlator.watermark})
+        mark = orjson.dumps({"base": base, "watermark": part.correlator.come})
         yield Record(MATCHES, mark, None, {H_VERSION: FORMAT_VERSION}, number)
 
     def _report(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from detect.correlate.correlator import FINAL, WITHDRAWN, Telling
+from detect.correlate.correlator import FINAL, OWN_STREAM, PROVISIONAL, REPLACED, Telling
 from detect.correlate.matches import Head, encode, key_of, name_of, values_of
 from detect.correlate.rule import Correlation, dependants
 from detect.correlate.window import Match
@@ -17,7 +17,6 @@ from samlog.event import FORMAT_VERSION, H_VERSION, MATCHES, Detection
 
 GROUP = "samlog.group"
 """Field of a detection's context by which alerts of a correlation are told apart."""
-STREAM = "samlog.correlate"
 
 
 class Teller:
@@ -35,9 +34,9 @@ class Teller:
         """Yields the detection, unless only other correlations ask for it, and their matches."""
         rule = told.group.rule
         rest = orjson.loads(told.firing.match.rest)
-        if rule.rule.id not in self._silent:
+        if rule.rule.id not in self._silent and told.state != REPLACED:
             yield record_of(self.detection(told, rest, now))
-        if told.state in (FINAL, WITHDRAWN):
+        if told.state != PROVISIONAL:
             yield from self._matches(told, rest)
 
     def detection(self, told: Telling, rest: Mapping[str, Any], now: datetime) -> Detection:
@@ -80,6 +79,7 @@ class Teller:
 
     def _matches(self, told: Telling, rest: Mapping[str, Any]) -> Iterator[Record]:
         below, firing = told.group.rule, told.firing
+        slot = (firing.slot * below.span_ms, (firing.slot + 1) * below.span_ms - 1)
         known = {name: values[0] for name, values in rest.get("x", {}).items() if values}
         known.update(zip(below.group_by, rest.get("g", ()), strict=False))
         for above, place in self._above.get(below.rule.id, ()):
@@ -93,13 +93,14 @@ class Teller:
             group = [str(text) for text in texts]
             key = key_of(name, "" if above.shared else rest["u"], group)
             t = firing.match.t
-            if told.state == WITHDRAWN:
-                value = orjson.dumps({"gone": firing.id, "t": t})
+            if told.state != FINAL:
+                value = orjson.dumps({"gone": firing.id, "from": slot[0], "to": slot[1]})
                 yield Record(MATCHES, value, key, {H_VERSION: FORMAT_VERSION})
                 continue
             asked = {name: own.get(name, name) for name in above.carried}
             carried = {n: [known[f]] for n, f in asked.items() if f in known}
-            head = Head(name, t, firing.id, 1 << place, values, STREAM)
+            stream = f"{OWN_STREAM} {slot[0]} {slot[1]}"
+            head = Head(name, t, firing.id, 1 << place, values, stream)
             yield encode(head, key, {**rest, "g": group, "x": carried})
 
 

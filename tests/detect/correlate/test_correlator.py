@@ -132,7 +132,7 @@ def test_a_match_that_is_taken_back_leaves_no_trace(
         told += correlator.add(KEY, rule, found, "s")
     for found in matches:
         if found.id in gone:
-            correlator.retract(KEY, found.t, found.id)
+            correlator.retract(KEY, found.id, found.t, found.t)
 
     told += correlator.finish()
 
