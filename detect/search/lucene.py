@@ -31,6 +31,8 @@ _OWN_TEXTS = frozenset({"event.code"})
 """Fields whose numbers samlog itself wrote, in decimal."""
 MANY = 40
 """From so many alternatives on they become regular expressions, which are harder to read."""
+MAX_MERGED = 200
+"""Longer texts stay wildcards."""
 _AROUND = {"contains": (".*", ".*"), "starts": ("", ".*"), "ends": (".*", "")}
 _AROUND |= {f"c{op}": around for op, around in _AROUND.items()}
 _HASH_LISTS = frozenset({"winlog.event_data.Hashes", "winlog.event_data.Hash"})
@@ -133,6 +135,10 @@ class _Writer:
         try:
             if tests[0].op in _PRESENCE:
                 return _PRESENCE[tests[0].op](name_text(field), tests[0])
+            if kind(field) is Kind.TEXT:
+                if self._widen and not positive:
+                    return NOTHING
+                return _words(field, tests, word, self._widen)
             return _WRITERS.get(kind(field), _refused)(field, tests, word)
         except RuleError:
             if not self._widen:
@@ -150,8 +156,8 @@ class _Writer:
         value = _string_value(test)
         parts = [f"{name_text(place)}.\\*.caseless:{value}" for place in self._anywhere]
         if self._widen and not positive:
-            return joined(parts, "OR")
-        return joined([*parts, _words("message", [test], "AND")], "OR")
+            return NOTHING
+        return joined([*parts, _words("message", [test], "AND", self._widen)], "OR")
 
 
 def _may_share(test: FieldTest, word: str) -> bool:
@@ -213,15 +219,19 @@ def _merged(tests: Sequence[FieldTest]) -> tuple[list[str], Sequence[FieldTest]]
     found: list[str] = []
     by_op: dict[str, list[str]] = {}
     for test in tests:
-        if test.op in _AROUND:
+        if _may_merge(test):
             by_op.setdefault(test.op, []).append(test.arg)
     many = {op: texts for op, texts in by_op.items() if len(texts) >= MANY}
     for op, texts in many.items():
         before, behind = _AROUND[op]
         listed = alternatives(texts, anywhere=bool(before and behind))
         found += [f"/{before}{text}{behind}/" for text in listed]
-    others = [test for test in tests if test.op not in many]
+    others = [test for test in tests if test.op not in many or not _may_merge(test)]
     return found, others
+
+
+def _may_merge(test: FieldTest) -> bool:
+    return test.op in _AROUND and len(test.arg) <= MAX_MERGED
 
 
 def _hash(test: FieldTest) -> str:
@@ -274,25 +284,28 @@ def _glob(pattern: Pattern) -> str:
     return before + "*".join(pieces) + behind
 
 
-def _words(field: str, tests: Sequence[FieldTest], word: str) -> str:
-    """Writes parts of a text that is indexed by words: its words, in any order.
+def _words(field: str, tests: Sequence[FieldTest], word: str, widen: bool = False) -> str:
+    """Writes parts of a text that is indexed by words.
 
-    Wider than the rule: the words at both ends may go on, and what stands between is not looked at.
+    A part within one word is found exactly, one of several words as a phrase: begun and ended words
+    are not found. Widened, its words are looked for in any order, and they may go on.
     """
-    return joined([_words_of(field, test) for test in tests], word)
+    return joined([_words_of(field, test, widen) for test in tests], word)
 
 
-def _words_of(field: str, test: FieldTest) -> str:
+def _words_of(field: str, test: FieldTest, widen: bool) -> str:
     name = name_text(field)
-    if test.op == "re" or test.op not in _STRINGS | _CASED:
+    if test.op not in _STRINGS | _CASED:
         raise _not_searchable(f"{field}, which is indexed by words,", test.op)
     pieces = test.arg.pieces if isinstance(test.arg, Pattern) else ((test.arg,),)
     found: list[str] = []
-    for piece in pieces:
-        for literal in piece:
-            # Within a word what joins words is a question of its neighbours: only letters are sure.
-            for text in re.findall(r"[^\W_]+", literal or ""):
-                found.append(f"*{text}*")
+    for literal in (literal for piece in pieces for literal in piece if literal):
+        # Within a word what joins words is a question of its neighbours: only letters are sure.
+        parts = re.findall(r"[^\W_]+", literal)
+        if len(parts) > 1 and not widen:
+            found.append(quoted(literal))
+        else:
+            found.extend(f"*{part}*" for part in parts)
     if not found:
         return f"_exists_:{name}"
     return joined([f"{name}:{text}" for text in dict.fromkeys(found)], "AND")
@@ -378,7 +391,6 @@ def _not_searchable(what: str, op: str) -> RuleError:
 
 _WRITERS: Mapping[Kind, Callable[[str, Sequence[FieldTest], str], str]] = {
     Kind.KEYWORD: _keyword,
-    Kind.TEXT: _words,
     Kind.IP: _address,
     Kind.LONG: _number,
     Kind.DOUBLE: _number,

@@ -13,10 +13,13 @@ from typing import Any
 
 from samlog.errors import RuleError
 
-MAX_ALTERNATIVES = 1_500
-"""Characters of one group of alternatives; Lucene refuses automata of some 10,000 states."""
-MAX_TEXT = 20_000
-"""Longest expression that is produced; repeated anchors would double it again and again."""
+MAX_TEXT = 1_000
+"""Longest expression, in UTF-16 units: Elasticsearch's ``index.max_regex_length``."""
+MAX_REPEAT = 256
+"""Behind ``.*`` the automaton grows with the square of a repetition: from some 400 on Elasticsearch
+finds nothing, without a word where ``lenient`` is set."""
+_SIDES = 8
+"""What is put around alternatives."""
 _LAST = 0x10FFFF
 _RESERVED = frozenset('.?+*|{}[]()"\\#@&<>~^$-/')
 _ANY = ".*"
@@ -70,15 +73,21 @@ def alternatives(texts: Sequence[str], *, anywhere: bool) -> Iterator[str]:
         ranges = _merged((ord(letter), ord(letter)) for letter in letters)
         yield "[" + "".join(_range(low, high) for low, high in ranges) + "]"
     part: list[str] = []
-    size = 0
+    size = _SIDES
     for text in dict.fromkeys(text for text in texts if len(text) > 1):
-        if part and size + len(text) > MAX_ALTERNATIVES:
+        escaped = "".join(map(_escaped, text))
+        length = _units(escaped) + 1
+        if part and size + length > MAX_TEXT:
             yield _group(part)
-            part, size = [], 0
-        part.append("".join(map(_escaped, text)))
-        size += len(text)
+            part, size = [], _SIDES
+        part.append(escaped)
+        size += length
     if part:
         yield _group(part)
+
+
+def _units(text: str) -> int:
+    return len(text) + sum(char > "\uffff" for char in text)
 
 
 def _flag_bits(flags: str) -> int:
@@ -95,7 +104,7 @@ class _Writer:
     def whole(self, items: Items) -> str:
         """Returns the expression for values in which ``items`` are found."""
         text = self._from_start(list(items), self._to_end)
-        if len(text) > MAX_TEXT:
+        if _units(text) > MAX_TEXT:
             raise _Unknown("it becomes too long")
         return text
 
@@ -182,12 +191,13 @@ class _Writer:
         return _escaped(char.lower() if self._fold and len(char.lower()) == 1 else char)
 
     def _repeated(self, low: int, high: Any, inner: Any) -> str:
+        if low > MAX_REPEAT or (high is not c.MAXREPEAT and high > MAX_REPEAT):
+            raise _Unknown(f"a part repeated more than {MAX_REPEAT} times")
         text = self._all(inner)
         if not text:
             return ""
-        body = text if len(inner) == 1 and inner[0][0] is not c.LITERAL else f"({text})"
-        if len(inner) == 1 and inner[0][0] in (c.MAX_REPEAT, c.MIN_REPEAT):
-            body = f"({text})"
+        alone = len(inner) == 1 and inner[0][0] not in (c.MAX_REPEAT, c.MIN_REPEAT)
+        body = text if alone else f"({text})"
         if high is c.MAXREPEAT:
             return body + {0: "*", 1: "+"}.get(low, f"{{{low},}}")
         if (low, high) == (0, 1):

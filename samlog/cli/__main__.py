@@ -19,6 +19,7 @@ VERBS = {
     "detect": "Match files of logs against Sigma rules, without a server",
     "dlq": "List, show, replay and drop dead letters",
     "doctor": "Say what is wrong and what to do",
+    "hunt": "Run Sigma rules over stored events",
     "init": "Print a commented starter configuration",
     "list": "List parsers, rules, sources and sinks",
     "parse": "Turn raw logs into ECS events on stdout, without a server",

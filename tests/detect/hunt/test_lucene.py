@@ -62,7 +62,8 @@ def test_a_test_of_a_keyword(op: str, arg: Any, query: str) -> None:
         ("source.ip", "eq", "-", "(NOT *:*)"),
         ("source.ip", "starts", "10.1.", 'source.ip:"10.1.0.0/16"'),
         ("dll.code_signature.exists", "eq", "true", "dll.code_signature.exists:true"),
-        ("message", "contains", "log cleared", "(message:*log* AND message:*cleared*)"),
+        ("message", "contains", "cleared", "message:*cleared*"),
+        ("message", "contains", "log cleared", 'message:"log cleared"'),
     ],
 )
 def test_a_test_of_a_typed_field(slot: str, op: str, arg: Any, query: str) -> None:
@@ -128,7 +129,8 @@ def test_many_alternatives_become_few_expressions() -> None:
 
 
 def test_a_keyword_is_looked_for_in_all_fields_of_the_sender() -> None:
-    assert one("contains", "ab-c", None) == (
+    assert one("contains", "ab-c", None) == ('(winlog.\\*.caseless:*ab\\-c* OR message:"ab-c")')
+    assert one("contains", "ab-c", None, widen=True) == (
         "(winlog.\\*.caseless:*ab\\-c* OR (message:*ab* AND message:*c*))"
     )
 
