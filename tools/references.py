@@ -28,9 +28,9 @@ WIDTH = 100
 NOTICE = "<!-- Written by tools/references.py; change the code, then: make format -->\n"
 
 
-def page(title: str, body: Iterator[str], notice: str = NOTICE) -> str:
+def page(title: str, body: Iterator[str]) -> str:
     """Returns a whole page."""
-    lines = [notice, f"# {title}", "", *body]
+    lines = [NOTICE, f"# {title}", "", *body]
     return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
 
 
@@ -261,8 +261,19 @@ def sinks() -> Iterator[str]:
     yield from modules(found())
 
 
+def detection() -> Iterator[str]:
+    """Yields who reads the samples of each parser when nobody says what they are."""
+    from normalize.confusion import confusion
+    from normalize.samples_update import normalizer
+
+    yield from ("Samples without `source:`; of an agent's envelope, the line inside.", "")
+    yield from head("samples of", "events", "read by it", "read by others")
+    for name, chosen in confusion(normalizer()).items():
+        others = ", ".join(f"{other} {n}" for other, n in sorted(chosen.items()) if other != name)
+        yield row(f"`{name}`", chosen.total(), chosen[name], others)
+
+
 _FRAME = ("samlog.", "data_stream.", "organization.", "event.original", "event.module", "event.id")
-_MAX_FIELDS = 400
 _MAX_EXAMPLE = 2_000
 
 
@@ -272,7 +283,7 @@ def log_source(parser: Any, samples: Path) -> Iterator[str]:
 
     yield inspect.cleandoc(parser.__doc__ or "").replace("``", "`")
     words = ", ".join(f"`{word}`" for word in sorted({parser.NAME, *parser.HINTS}))
-    programs = ", ".join(f"`{program}`" for program in sorted(parser.PROGRAMS) if program)
+    programs = ", ".join(f"`{name}`" for name in sorted(parser.PROGRAMS) if name)
     yield from ("", "## Settings", "", f"`source:` of the collector: {words}; or none: told by ")
     yield (f"the program ({programs}) and by content." if programs else "content.")
     if settings := getattr(parser, "SETTINGS", ""):
@@ -298,19 +309,13 @@ def log_source(parser: Any, samples: Path) -> Iterator[str]:
 def _fields_of(events: list[dict[str, Any]]) -> Iterator[str]:
     from samlog.ecs import FIELDS
 
-    examples: dict[str, Any] = {}
-    for event in events:
-        for name, value in event.items():
-            examples.setdefault(name, value)
-    names = sorted(name for name in examples if not name.startswith(_FRAME))
+    examples = {name: value for event in reversed(events) for name, value in event.items()}
     yield from ("", "## Fields", "", "Of the samples, beside those that every event has.", "")
     yield from head("field", "type", "example")
-    for name in names[:_MAX_FIELDS]:
+    for name in sorted(name for name in examples if not name.startswith(_FRAME)):
         text = json.dumps(examples[name], ensure_ascii=False)
         shown = (text if len(text) <= 60 else text[:57] + "...").replace("`", "'")
         yield row(f"`{name}`", FIELDS.get(name, "the vendor's"), f"`{shown}`")
-    if len(names) > _MAX_FIELDS:
-        yield from ("", f"And {len(names) - _MAX_FIELDS} more.")
 
 
 def _example(event: dict[str, Any], path: Path) -> Iterator[str]:
@@ -320,7 +325,7 @@ def _example(event: dict[str, Any], path: Path) -> Iterator[str]:
         stem = path.name.removesuffix(".expected.json")
         sent = [p for p in path.parent.glob(f"{stem}.*") if p != path]
         before = sent[0].read_bytes().decode("utf-8", "replace").rstrip() if sent else ""
-    made = {k: v for k, v in event.items() if not k.startswith(_FRAME)}
+    made = {name: value for name, value in event.items() if not name.startswith(_FRAME)}
     after = json.dumps(made, ensure_ascii=False, indent=2)
     yield from ("", "## Example", "", "Before:", "", "```text")
     yield before if len(before) <= _MAX_EXAMPLE else before[:_MAX_EXAMPLE] + " ..."
@@ -332,12 +337,9 @@ def log_sources() -> dict[Path, str]:
     from normalize.registry import load_parsers
     from normalize.samples_update import SAMPLES
 
-    notice = NOTICE.replace("tools/references.py", "tools/references.py from normalize/parsers/")
     return {
-        FOLDER / "sources" / f"{parser.NAME}.md": page(
-            parser.NAME, log_source(parser, SAMPLES / parser.NAME), notice
-        )
-        for parser in load_parsers()
+        FOLDER / "sources" / f"{name}.md": page(name, log_source(parser, SAMPLES / name))
+        for name, parser in ((parser.NAME, parser) for parser in load_parsers())
     }
 
 
@@ -348,6 +350,7 @@ PAGES: Mapping[str, tuple[str, Callable[[], Iterator[str]]]] = {
     "exit-codes.md": ("Exit codes", exit_codes),
     "parsers.md": ("Parsers", parsers),
     "sources.md": ("Sources", sources),
+    "detection.md": ("Sources told from content alone", detection),
     "sinks.md": ("Sinks", sinks),
 }
 

@@ -100,11 +100,9 @@ def matches(raw: RawEvent) -> bool:
         return False
     if "digestS3Object" in record and "digestEndTime" in record:
         return True
-    return (
-        "eventSource" in record
-        and "eventName" in record
-        and ("eventTime" in record or "eventVersion" in record)
-    )
+    if "eventSource" in record and "eventName" in record:
+        return "eventTime" in record or "eventVersion" in record
+    return "insightDetails" in record and "eventVersion" in record
 
 
 def parse(raw: RawEvent) -> Event:
@@ -115,7 +113,8 @@ def parse(raw: RawEvent) -> Event:
         return _digest(event, record)
     _copy(event, record, _COPIED)
     name, source = str(record.get("eventName", "")), str(record.get("eventSource", ""))
-    event["event.category"], event["event.type"] = map(list, action(name, source))
+    categories, event["event.type"] = map(list, action(name, source))
+    put(event, "event.category", categories)
     if isinstance(record.get("eventID"), str):
         event["samlog.origin"] = f"cloudtrail|{record['eventID']}"
         event["aws.cloudtrail.event_id"] = record["eventID"]
