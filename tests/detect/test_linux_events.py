@@ -232,3 +232,25 @@ def test_a_created_file_is_found_by_its_whole_path(
 
     assert fired(engine, audit(lines)) == {"a rule under test"}
     assert fired(engine, audit([*lines[:2], path("./.bashrc")])) == set()
+
+
+@pytest.mark.parametrize(
+    ("typed", "rule"),
+    [
+        ("esxcli vm process kill --type=force -w 7", "proc_creation_lnx_esxcli_vm_kill"),
+        (
+            "esxcli system account add -d=x -i=søren",
+            "proc_creation_lnx_esxcli_user_account_creation",
+        ),
+        ("/bin/esxcli vm process list", "proc_creation_lnx_esxcli_vm_discovery"),
+    ],
+)
+def test_what_was_typed_on_an_esxi_host_fires_rules_on_processes(
+    ecs_engine: Engine, normalizer: Normalizer, sigmahq: Path, typed: str, rule: str
+) -> None:
+    (found,) = sigmahq.rglob(f"{rule}.yml")
+    title = yaml.safe_load(found.read_text(encoding="utf-8"))["title"]
+    line = f"<166>2026-01-10T12:37:09.123Z esx1 shell[2099]: [root]: {typed}"
+    (event,) = parse_record(line.encode(), normalizer, received=NOW)
+
+    assert title in fired(ecs_engine, event)
