@@ -186,8 +186,12 @@ class Watch:
         if now == self._last or now != self._settling:
             self._settling = now
             return False
-        self._last, self._settling = now, None
+        self.read(now)
         return True
+
+    def read(self, last: frozenset[Stamp]) -> None:
+        """Takes note of what the files looked like when somebody read them."""
+        self._last, self._settling = last, None
 
 
 class Reloader:
@@ -215,14 +219,21 @@ class Reloader:
         return {"rule_set": self._holder.rules.label, "rules_problem": self.problem}
 
     def turn(self, *, asked: bool) -> None:
-        """Loads anew when ``asked`` or when files changed; returns at once otherwise."""
+        """Loads anew when ``asked`` or when files changed; returns at once otherwise.
+
+        The same rules once more are taken only when ``asked``: then rules that were set aside are
+        asked again.
+        """
         if not (self._watch.changed(self._clock.monotonic_s()) or asked):
             return
         old = self._holder.rules
         started = self._clock.monotonic_s()
         try:
             new = self._load()
+            self._watch.read(new.stamps)
             self.problem = breakage(new, old)
+            if not self.problem and new.label == old.label and not asked:
+                return
             if not self.problem:
                 self._holder.swap(new)
         except SamlogError as error:

@@ -151,6 +151,33 @@ def test_a_mended_set_is_taken_and_the_problem_is_over(
     assert len(holder.rules.engine.rules) == 2
 
 
+def test_what_somebody_asked_for_is_not_read_again_because_it_changed(
+    reloader: tuple[Reloader, Holder, Metrics], folder: Path, rule: Any, clock: FakeClock
+) -> None:
+    turn, holder, _ = reloader
+    add(folder, rule)
+    turn.turn(asked=True)
+    for _ in range(3):
+        clock.advance(10)
+        turn.turn(asked=False)
+
+    assert holder.swaps == 1
+
+
+def test_the_same_rules_are_taken_again_only_when_somebody_asks(
+    reloader: tuple[Reloader, Holder, Metrics], folder: Path, clock: FakeClock
+) -> None:
+    turn, holder, _ = reloader
+    os.utime(folder / "one.yml", ns=(1, 1))
+    for _ in range(3):
+        clock.advance(10)
+        turn.turn(asked=False)
+    unasked = holder.swaps
+    turn.turn(asked=True)
+
+    assert (unasked, holder.swaps) == (0, 1)
+
+
 def test_what_was_refused_before_stops_no_reload(folder: Path, rule: Any) -> None:
     (folder / "bad.yml").write_text("title: [")
     old = loaded(folder)
