@@ -33,6 +33,7 @@ _BEATS_KEYS = frozenset(
     + ("elastic_agent", "event", "fields", "fileset", "input", "labels", "message", "offset")
     + ("prospector", "source", "tags", "type", "docker", "kubernetes", "stream", "timestamp")
     + ("file", "hostname", "path", "port", "source_type", "source_ip", "date", "time", "log")
+    + ("azure",)  # Filebeat's input azure-eventhub: where in the hub the message stood
 )
 _EVENT_KEYS = frozenset(("timezone", "created", "dataset", "module"))
 _MAX_LABELS = 64
@@ -106,7 +107,7 @@ def _beats(record: Mapping[str, Any], message: str) -> Envelope:
     path, offset = found.fields.get("log.file.path"), found.rest.pop("log.offset", None)
     if path and isinstance(offset, int):
         found.origin = f"{found.fields.get('agent.id', '')}|{path}|{offset}"
-    for key in ("docker", "kubernetes", "input"):
+    for key in ("docker", "kubernetes", "input", "azure"):
         if key in record:
             found.rest[key] = capped(record[key])
     return found

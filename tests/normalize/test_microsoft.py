@@ -229,6 +229,27 @@ def test_a_page_of_graph_is_as_many_events_as_it_has_values(
     assert len(other) == 1
 
 
+def test_a_message_of_an_event_hub_is_taken_out_of_filebeats_record(one: One) -> None:
+    hub = {"eventhub": "insights", "partition_id": "0", "sequence_number": 7}
+    message = diagnostic("SignInLogs", {"userPrincipalName": "åse@kommune.example"})
+    record = {"@timestamp": "2026-01-10T12:00:05Z", "message": message, "azure": hub,
+              "agent": {"type": "filebeat"}, "ecs": {"version": "8.0.0"}}  # fmt: skip
+    event = one(orjson.dumps(record))
+
+    assert event["user.name"] == "åse"
+    assert event["samlog.json"]["envelope"]["azure"] == hub
+    assert event["@timestamp"] == "2026-01-10T12:00:00.000Z"
+
+
+def test_a_record_behind_a_syslog_header_is_read(one: One) -> None:
+    event = one(
+        f"<13>Jan 10 13:37:01 relay azure: {diagnostic('AuditLogs', {'result': 'failure'})}"
+    )
+
+    assert event["samlog.parser"].startswith("entra_audit/")
+    assert event["event.outcome"] == "failure"
+
+
 def test_a_device_event_names_the_file_with_its_folder(one: One) -> None:
     path = "C:\\Users\\søren\\Ærø.exe"
     for folder in (path, "C:\\Users\\søren", "C:\\Users\\søren\\"):
