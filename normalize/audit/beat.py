@@ -6,7 +6,7 @@ from typing import Any
 from normalize.audit.record import HEAD, Record
 from normalize.audit.single import ARGUMENT, MAX_ARGUMENTS, meaning_of, timestamp
 from normalize.jsontext import capped
-from samlog.ecs import FIELDS
+from samlog.ecs import ALLOWED, FIELDS
 from samlog.event import Event
 
 DATASET = "auditd_manager.auditd"
@@ -17,8 +17,26 @@ _ROOTS = frozenset(
     ("event", "process", "user", "group", "file", "source", "destination", "network", "related")
     + ("service", "host", "container", "labels", "message", "agent", "ecs", "cloud", "@timestamp")
 )
-_MOVED = {"user": ("audit", "filesystem", "saved", "selinux", "owner"), "file": ("selinux",)}
+_MOVED = {
+    "user": ("audit", "filesystem", "saved", "selinux", "owner", "old-auid", "old_auid")
+    + ("new-auid", "new_auid"),
+    "file": ("selinux",),
+}
 """What ECS has no field for; Elastic's integration puts it below ``auditd.user`` and so on."""
+_CATEGORIES = {
+    "user-login": "authentication",
+    "user-account": "iam",
+    "group-change": "iam",
+    "audit-rule": "configuration",
+    "configuration": "configuration",
+    "mac-decision": "intrusion_detection",
+    "dac-decision": "intrusion_detection",
+    "mac": "intrusion_detection",
+    "anomaly": "intrusion_detection",
+    "anomaly-response": "intrusion_detection",
+    "integrity": "file",
+}
+"""Auditbeat's own names of record groups, where it knows no better, and what ECS calls them."""
 _NO_INFO = {"event.original", "event.module", "event.dataset", "event.id", "ecs.version"}
 
 
@@ -68,6 +86,12 @@ def from_document(document: Mapping[str, Any]) -> Event:
         event["event.sequence"] = event.pop("auditd.sequence")
     event["event.dataset"] = DATASET
     event.setdefault("event.kind", "event")
+    category = event.get("event.category")
+    if isinstance(category, str):
+        known = _CATEGORIES.get(category, category)
+        event["event.category"] = [known] if known in ALLOWED["event.category"] else []
+    if event.get("event.outcome") == "fail":
+        event["event.outcome"] = "failure"
     _set_network(event)
     _set_records(event)
     return event
@@ -117,7 +141,9 @@ def _flatten(prefix: str, node: Mapping[str, Any], event: Event, depth: int) -> 
         if name in _NO_INFO:
             continue
         if rest.partition(".")[0] in _MOVED.get(root, ()):
-            event[f"auditd.{name}"] = value
+            event[f"auditd.{name.replace('-', '_')}"] = value
+        elif name in ("source.path", "destination.path"):
+            event[f"{root}.address"] = value
         elif name in FIELDS and name != "tags":
             event[name] = value
         elif root == "auditd":

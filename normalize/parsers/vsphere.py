@@ -41,6 +41,7 @@ ORDER = 40
 
 DATASET = "vsphere.log"
 SHELL = "shell-command"
+_LOGIN_WITHIN = 1_000
 
 _EVENT = re.compile(
     r"Event \[(\d{1,12})\] \[(\d{1,6}-\d{1,6})\] \[([0-9T:.Z+-]{10,40})\] \[([\w.]{1,200})\]"
@@ -60,12 +61,27 @@ _DETAIL = re.compile(r"(sub|opID|user|sid|item|type)=(\S{1,256})")
 _SHELL = re.compile(r"\[([^\]\n]{1,256})\]: ")
 _OBSERVED = re.compile(r"\[(\w{1,64})\] \d{1,20}us: \[((?:vob|esx|vprob)\.[\w.-]{1,200})\] ?")
 # The name may hold "@" itself, so that the address begins at the last one.
-_LOGIN = re.compile(
-    r"User (\S{1,256})@([^\s@\]]{1,64}) logged (in as|out)"
-    r"|Cannot login (?:user )?(\S{1,256})@([^\s@\]:]{1,64})"
-    r"|Rejected password for user (\S{1,256}) from ([^\s\]]{1,64})"
-    r"|Accepted password for user (\S{1,256}) from ([^\s\]]{1,64})"
+_NAMED = r"(?P<user>[^\s\"]{1,256})"
+_FROM = r"(?P<address>[^\s@\]:]{1,64})"
+_LOGINS = (
+    (re.compile(rf"User {_NAMED}@(?P<address>[^\s@\]]{{1,64}}) logged (?P<way>in as|out)"), True),
+    (re.compile(rf"Cannot login (?:user )?{_NAMED}@{_FROM}"), False),
+    (re.compile(rf"Failed login {_NAMED} from (?P<address>[^\s\]]{{1,64}})"), False),
+    (re.compile(rf"Rejected password for user {_NAMED} from (?P<address>[^\s\]]{{1,64}})"), False),
+    (re.compile(rf"Accepted password for user {_NAMED} from (?P<address>[^\s\]]{{1,64}})"), True),
+    (
+        re.compile(
+            r"User \{Name: (?P<user>[^,}]{1,256}), Domain: (?P<domain>[^,}]{1,256})\}"
+            r" logged (?P<way>in|out)"
+        ),
+        True,
+    ),
+    (re.compile(rf'Logged in user: "?{_NAMED}'), True),
+    (re.compile(rf"Authenticated user {_NAMED}@(?P<domain>[^\s@\]]{{1,256}})"), True),
+    (re.compile(r"Shared secret from (?P<address>[^\s\]]{1,64}) logged in as"), True),
 )
+_WORDS = ("logged ", "ogin ", "password for user", "Authenticated user", "Logged in")
+_AGENT_NAME = re.compile(r"(?:logged in as |user agent: )([^\])\n]{1,512})")
 _ORIGINATOR = "[Originator@6876 "
 
 
@@ -100,7 +116,7 @@ def parse(raw: RawEvent) -> Event:
         event["vsphere.log.correlator"], event["vsphere.log.event_type"] = match.groups()
         event["message"] = text[match.end() :]
     else:
-        _login(event, text[:1_000])
+        _login(event, text)
     return event
 
 
@@ -165,15 +181,25 @@ def _user(event: Event, name: str) -> None:
 
 
 def _login(event: Event, text: str) -> None:
-    match = _LOGIN.search(text[:1_000])
-    if match is None:
+    """Who logged in or out, from where, and whether he was let in."""
+    text = text[:_LOGIN_WITHIN]
+    if not any(word in text for word in _WORDS):
         return
-    user, address, change, refused, refused_from, rejected, rejected_from, accepted, from_ = (
-        match.groups()
-    )
-    failed = bool(refused or rejected)
-    event["event.category"] = ["authentication"]
-    event["event.type"] = ["end"] if change == "out" else ["start"]
-    event["event.outcome"] = "failure" if failed else "success"
-    _user(event, user or refused or rejected or accepted)
-    set_endpoint(event, "source", address or refused_from or rejected_from or from_)
+    for pattern, succeeded in _LOGINS:
+        match = pattern.search(text)
+        if match is None:
+            continue
+        found = match.groupdict()
+        out = found.get("way") == "out"
+        event["event.action"] = "logout" if out else "login"
+        event["event.category"] = ["authentication"]
+        event["event.type"] = ["end" if out else "start"]
+        event["event.outcome"] = "success" if succeeded else "failure"
+        if found.get("user"):
+            _user(event, found["user"])
+        if found.get("domain"):
+            event["user.domain"] = found["domain"]
+        set_endpoint(event, "source", found.get("address") or "")
+        if agent := _AGENT_NAME.search(text):
+            event["user_agent.original"] = agent[1]
+        return

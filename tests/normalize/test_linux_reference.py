@@ -33,7 +33,7 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
     "linux_auditbeat_raw": (*_LOOKED_UP, *_COPIES, "user.new_auid.name", *_CONTEXT),
     "linux_auth": ("process.command_line", *_LOGIN, "user.name"),
     "linux_syslog": (),
-    "vmware_vsphere": _LOGIN,
+    "vmware_vsphere": (*_LOGIN, "event.action", "user.name", "user.domain"),
 }
 AS_IT_IS = {
     "linux_auditd": 0.95,
@@ -41,7 +41,7 @@ AS_IT_IS = {
     "linux_auditbeat_raw": 0.87,
     "linux_auth": 0.95,
     "linux_syslog": 0.89,
-    "vmware_vsphere": 0.78,
+    "vmware_vsphere": 0.76,
 }
 BY_CONTENT = {"linux_auditbeat_raw": 0.75}
 """Without a hint, Auditbeat's raw records are lines of audit.log like any others."""
