@@ -21,6 +21,7 @@ from sigma.rule.detection import SigmaDetections
 
 from detect.build import build
 from detect.condition import And, FieldTest, Node, Not, Or, condition_of, relocated, tests_of
+from detect.correlate.rule import said
 from detect.engine import NOT_SEARCHED, ROUTING
 from detect.evaluate import FOLDED_OPS, is_true, keyword_text, text_predicate
 from detect.logsource import Fields, Router, Source
@@ -83,6 +84,16 @@ class Explainer:
                 rule_id=found.rule.id,
             )
         numbers = [i for i, rule in enumerate(built.report.loaded) if rule_id in ("", rule.id)]
+        for one in built.correlations:
+            if rule_id == one.rule.id or (not numbers and not rule_id):
+                raise RuleError(
+                    f"is a correlation of many events ({said(one)}): explain one of its rules on "
+                    "one event; `samlog detect` shows what fires over a file",
+                    reason="correlation",
+                    path=str(file),
+                    line=one.rule.line,
+                    rule_id=one.rule.id,
+                )
         if not numbers:
             raise RuleError(
                 f"holds no rule {rule_id or 'at all'}", reason="not_a_rule", path=str(file)

@@ -1,5 +1,7 @@
 """Rules against their samples: a rule fires on each record of ``match``, on none of ``nomatch``.
 
+A correlation fires over the whole of a ``match`` file; rules in its own file are tried through it.
+
 Samples are raw logs named after the rule's file, ``<stem>.match.<ext>`` and
 ``<stem>.nomatch.<ext>``, beside it or in a folder ``samples`` beside it or one of the two folders
 above. This stage reads no logs: whoever calls hands in the reader.
@@ -9,10 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from detect.correlate.local import Local
+from detect.correlate.rule import silent_rules
 from detect.engine import ROUTING, Engine
 from detect.logsource import Router
 from detect.mappings import SOURCES
 from detect.rule import LogSource, Rule
+from samlog.clock import SystemClock
 from samlog.event import Event
 
 LEVELS_UP = 2
@@ -67,11 +72,41 @@ def trials(root: Path, engine: Engine, read: Read) -> Iterator[Trial]:
     Raises nothing for a rule that is refused: that is for `Engine.report` to tell.
     """
     router = Router(SOURCES, ROUTING["ecs"])
+    correlations = engine.built.correlations
+    parts = {one.rule.path for one in correlations}
+    silent = silent_rules(correlations)
     for rule in engine.rules:
+        if rule.id in silent and rule.path in parts:
+            continue
         file = root if root.is_file() else root / rule.path
         samples = samples_of(file)
         problems, records = _problems(rule, samples, engine, router, read)
         yield Trial(rule, samples, tuple(problems[:MAX_PROBLEMS]), records)
+    for one in correlations:
+        yield _correlation(one.rule, root, engine, read)
+
+
+def _correlation(rule: Rule, root: Path, engine: Engine, read: Read) -> Trial:
+    """Tries a correlation: over the whole of each ``match`` it fires, of each ``nomatch`` not."""
+    samples = samples_of(root if root.is_file() else root / rule.path)
+    problems: list[str] = []
+    records = 0
+    for expected, files in ((True, samples.match), (False, samples.nomatch)):
+        for file in files:
+            local, total, counted = Local(engine, SystemClock()), 0, 0
+            for _, events in read(file):
+                total += 1
+                for event in events:
+                    matches = engine.match(event)
+                    local.take(matches, event, total)
+                    counted += bool(matches)
+            records += total
+            fired = any(found["rule"]["id"] == rule.id for found in local.told())
+            if fired is not expected:
+                problems.append(f"{file.name} as a whole {'fires' if fired else 'does not fire'}")
+            elif not counted:
+                problems.append(f"{file.name}: no rule fires on any record, so nothing is proven")
+    return Trial(rule, samples, tuple(problems), records)
 
 
 def _problems(

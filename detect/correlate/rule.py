@@ -414,3 +414,13 @@ def dependants(correlations: Iterable[Correlation]) -> Mapping[str, list[tuple[C
 def names_asked(one: Correlation) -> Iterator[str]:
     """Yields every field of an event that a correlation reads, by its own names."""
     yield from dict.fromkeys((*one.group_by, *one.fields, *one.carried))
+
+
+def said(one: Correlation) -> str:
+    """Returns a correlation in words: ``event_count gte 10 of failed_login by User in 600 s``."""
+    scale = SCALE if one.kind in NUMERIC else 1
+    bounds = " and ".join(f"{op} {limit / scale:g}" for op, limit in one.bounds)
+    parts = [one.kind, *one.fields, bounds, "of", ", ".join(base.id for base in one.bases)]
+    if one.group_by:
+        parts += ["by", ", ".join(one.group_by)]
+    return " ".join([*parts, "in", f"{one.span_ms // 1000} s"])

@@ -70,11 +70,14 @@ class CorrelateStep:
         metrics: Metrics | None = None,
         limits: Limits | None = None,
         finish: bool = False,
+        tell_all: bool = False,
     ) -> None:
+        """``tell_all``: also what fired of correlations that only others ask for."""
         self._clock = clock
         self._metrics = metrics or Metrics()
         self._limits = limits or Limits()
         self._finish = finish
+        self._tell_all = tell_all
         self._parts: dict[int, _Part] = {}
         self._counts = Counts()
         self._sizes: dict[str, Any] = {}
@@ -95,7 +98,8 @@ class CorrelateStep:
     def _take(self, rules: RuleSet) -> None:
         correlations = rules.engine.built.correlations
         self._by_name: dict[str, Correlation] = {name_of(one): one for one in correlations}
-        self._teller = Teller(correlations, silent_rules(correlations), rules.label)
+        silent = frozenset[str]() if self._tell_all else silent_rules(correlations)
+        self._teller = Teller(correlations, silent, rules.label)
         for part in self._parts.values():
             part.correlator.keep({name.encode(): one for name, one in self._by_name.items()})
         self._retry = bool(self._strangers)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 import orjson
 
+from detect.correlate.local import Local
 from detect.detection import matched
 from detect.engine import Engine, Match
 from detect.raw import flatten_raw
@@ -58,6 +59,7 @@ def command(
     read: Read = read_raw if raw else read_ecs if ecs else reader_of_logs(clock)
     for name, record in read_files(files):
         run.take(name, record, read)
+    run.tell_correlations()
     sys.stdout.buffer.flush()
     run.tell(stats)
     return Exit.FAILED if run.rejected else Exit.DONE
@@ -68,6 +70,7 @@ class _Run:
 
     def __init__(self, engine: Engine, clock: Clock, *, prefilter: bool, as_json: bool) -> None:
         self._engine = engine
+        self._local = Local(engine, clock)
         self._clock = clock
         self._prefilter = prefilter
         self._as_json = as_json
@@ -86,10 +89,36 @@ class _Run:
                 summary(f"rejected {name}: {harmless(str(bad))}")
             return
         for event in events:
-            for match in self._engine.match(event, prefilter=self._prefilter):
-                self.matches += 1
-                self._write(match, event)
+            matches = self._engine.match(event, prefilter=self._prefilter)
+            for match in matches:
+                if match.rule.id not in self._local.feeder.silent:
+                    self.matches += 1
+                    self._write(match, event)
+            self._local.take(matches, event, self.events)
             self.events += 1
+
+    def tell_correlations(self) -> None:
+        """Writes what fired of many events; ``event`` is null, ``evidence`` names them."""
+        for found in self._local.end():
+            self.matches += 1
+            about, rule = found["correlation"], found["rule"]
+            row = {
+                "event": None,
+                "rule": rule["id"],
+                "title": rule["title"],
+                "level": rule["level"],
+                "author": rule["author"],
+                "@timestamp": found["timestamp"],
+                "host": found["context"].get("host.name"),
+                "tags": rule["tags"],
+                "matched": found["matched"],
+                "correlation": about,
+            }
+            self._print(row, f"{about['type']} {about['count']} events since {about['first']}")
+        if self._local.without_time:
+            summary(f"{number(self._local.without_time)} matches without a time: not correlated")
+        if self._local.evicted:
+            summary(f"{number(self._local.evicted)} matches did not fit into memory")
 
     def _write(self, match: Match, event: Event) -> None:
         rule = match.rule
@@ -104,13 +133,18 @@ class _Run:
             "tags": list(rule.tags),
             "matched": matched(match.fields),
         }
+        self._print(row, "")
+
+    def _print(self, row: dict[str, Any], note: str) -> None:
         if self._as_json:
             line = orjson.dumps(row, default=repr)
         else:
             shown = ", ".join(f"{k}={harmless(str(v), 80)}" for k, v in row["matched"].items())
+            shown = "  ".join(filter(None, (shown, note)))
+            where = "" if row["event"] is None else row["event"]
             line = (
-                f"{row['event']:>8}  {rule.level:13} {rule.title}  [{rule.id}]  {shown}  "
-                f"({harmless(rule.author, 80)})"
+                f"{where:>8}  {row['level']:13} {row['title']}  [{row['rule']}]  {shown}  "
+                f"({harmless(row['author'], 80)})"
             ).encode("utf-8", "replace")
         sys.stdout.buffer.write(line + b"\n")
 

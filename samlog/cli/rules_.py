@@ -67,7 +67,8 @@ def lint(paths: tuple[str, ...], strict: bool, as_json: bool) -> int:
             click.echo(harmless(str(finding), 600))
     report = built.report
     summary(
-        f"{number(len(report.loaded))} rules loaded · {number(len(report.refused))} refused · "
+        f"{number(len(report.loaded))} rules loaded · "
+        f"{number(len(built.correlations))} correlations · {number(len(report.refused))} refused · "
         f"{number(len(report.unmapped))} without a mapping · {number(len(findings))} findings · "
         f"{clock.monotonic_s() - started:.1f} s"
     )

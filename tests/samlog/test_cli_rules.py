@@ -68,7 +68,7 @@ def test_lint_names_file_and_line_of_every_problem(call: Call, pack: Path) -> No
         f"{pack}/a.yml:6",
         f"{pack}/b.yml:2",
     ]
-    assert "1 rules loaded · 2 refused" in err
+    assert "1 rules loaded · 0 correlations · 2 refused" in err
 
 
 def test_lint_as_json_has_one_object_a_finding(call: Call, pack: Path) -> None:
