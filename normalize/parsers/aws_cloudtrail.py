@@ -28,6 +28,7 @@ LOGSOURCES = ({"product": "aws", "service": "cloudtrail"},)
 LOG_CLASSES = ("LC-23",)
 CONTENT = "json"
 ORDER = 40
+KEYS = frozenset(("eventSource", "digestS3Object", "insightDetails"))
 SPECIFICATION = (
     'AWS CloudTrail User Guide, "CloudTrail record contents", "userIdentity element", '
     '"CloudTrail digest file structure", "CloudTrail Insights event"',

@@ -22,6 +22,7 @@ LOGSOURCES: tuple[Mapping[str, str], ...] = ({"product": "aws", "service": "guar
 LOG_CLASSES = ("LC-09", "LC-23")
 CONTENT = "json"
 ORDER = 40
+KEYS = frozenset(("schemaVersion", "detail"))
 SPECIFICATION = ('Amazon GuardDuty User Guide, "GuardDuty finding format" and "Finding types"',)
 SETTINGS = """
 Export findings to S3, or an EventBridge rule for `GuardDuty Finding` to a queue that the

@@ -26,6 +26,7 @@ PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES: tuple[Mapping[str, str], ...] = ({"category": "firewall"},)
 LOG_CLASSES = ("LC-07", "LC-23")
 ORDER = 60
+KEYS = frozenset(("srcaddr", "dstaddr", "message"))
 SPECIFICATION = (
     'Amazon VPC User Guide, "Flow log records": fields by version, and "Flow log record examples"',
 )

@@ -23,6 +23,7 @@ LOGSOURCES: tuple[Mapping[str, str], ...] = ({"category": "webserver"},)
 LOG_CLASSES = ("LC-13", "LC-23")
 CONTENT = "json"
 ORDER = 40
+KEYS = frozenset(("webaclId",))
 SPECIFICATION = ('AWS WAF Developer Guide, "Log fields for protection pack (web ACL) traffic"',)
 SETTINGS = """
 Logging of the web ACL to S3, CloudWatch Logs or Firehose. Redact `Authorization` and `Cookie`

@@ -24,6 +24,10 @@ LOGSOURCES = ({"product": "cisco", "service": "duo"},)
 LOG_CLASSES = ("LC-01", "LC-02")
 CONTENT = "json"
 ORDER = 40
+KEYS = frozenset(
+    ("txid", "sekey", "activity_id", "akey", "credits", "isotimestamp")
+    + ("telephony_credits_remaining",)
+)
 SPECIFICATION = (
     'Cisco Duo, "Admin API", Logs: authentication (v2), activity (v2), telephony (v2), '
     "administrator and offline enrolment logs (v1), trust monitor events",

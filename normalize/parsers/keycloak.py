@@ -26,6 +26,7 @@ PROGRAMS = frozenset({"keycloak"})
 LOGSOURCES: tuple[Mapping[str, str], ...] = ()
 LOG_CLASSES = ("LC-01", "LC-02")
 ORDER = 45
+KEYS = frozenset(("loggerName", "realmId"))
 SPECIFICATION = (
     'Keycloak, Server Administration Guide, "Auditing and events": event types and fields',
     'Keycloak, guide "Configuring logging": the console and file formats of Quarkus, JSON',

@@ -27,6 +27,7 @@ LOGSOURCES = (
 LOG_CLASSES = ("LC-15", "LC-23")
 CONTENT = "json"
 ORDER = 40
+KEYS = frozenset(("auditID", "items", "category"))
 SPECIFICATION = (
     'Kubernetes documentation, "Auditing", and the API reference of audit.k8s.io/v1 Event',
 )

@@ -23,6 +23,7 @@ LOGSOURCES = ({"product": "okta", "service": "okta"},)
 LOG_CLASSES = ("LC-01", "LC-02", "LC-23")
 CONTENT = "json"
 ORDER = 40
+KEYS = frozenset(("eventType", "detail"))
 SPECIFICATION = (
     'Okta, "System Log API", object LogEvent; the event types are in Okta\'s "Event Types" '
     "catalogue",

@@ -32,6 +32,7 @@ LOGSOURCES = (
 LOG_CLASSES = ("LC-09",)
 CONTENT = "json"
 ORDER = 40
+KEYS = frozenset(("ts", "_path"))
 SPECIFICATION = (
     'Zeek documentation, "Log Files" and the script reference of each log (base/ and policy/)',
 )

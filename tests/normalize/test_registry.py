@@ -100,3 +100,19 @@ def test_a_parser_of_json_is_not_asked_about_text() -> None:
 def test_a_parser_that_names_no_content_is_asked_about_both() -> None:
     registry = Registry([parser("any", matches=lambda raw: True)])
     assert registry.choose(raw("{}", json={})).NAME == registry.choose(raw("a")).NAME == "any"
+
+
+def test_a_parser_with_keys_is_asked_only_about_objects_that_have_one_of_them() -> None:
+    choosy = parser("choosy", matches=lambda raw: True, KEYS=frozenset(("a", "b")))
+    chosen = Registry([choosy, parser("json")])
+    assert chosen.choose(raw("", json={"x": 1, "b": 2})).NAME == "choosy"
+    assert chosen.choose(raw("", json={"x": 1})).NAME == "json"
+    assert chosen.choose(raw("", json={})).NAME == "json"
+
+
+def test_objects_of_endless_names_are_not_remembered() -> None:
+    chosen = Registry([parser("choosy", KEYS=frozenset("a")), parser("json")])
+    for number in range(5_000):
+        chosen.choose(raw("", json={f"n{number}": 1, "x" * 9_000: 1}))
+        chosen.choose(raw("", json={f"n{number}": 1}))
+    assert len(chosen._about) <= 2_048
