@@ -153,7 +153,7 @@ def test_samples_of_a_correlation_are_tried_as_a_whole(engine: Engine, tmp_path:
 
 
 def test_explaining_a_correlation_says_what_it_counts(tmp_path: Path) -> None:
-    (tmp_path / "c.yml").write_text(RULES)
+    (tmp_path / "c.yml").write_text(RULES.replace("category: test", "service: security"))
 
     with pytest.raises(RuleError, match=r"event_count gte 3 of .* by User in 300 s"):
         Explainer(tmp_path / "c.yml", "77777777-0000-4000-8000-000000000001", {})
