@@ -43,6 +43,20 @@ SSHD = (
     "pam_unix(sshd:session): session opened for user anne(uid=1000) by (uid=0)",
 )
 
+_AUDIT_ID = "msg=audit({s}.204:{n}):"
+AUDIT = (
+    f"type=SYSCALL {_AUDIT_ID} arch=c000003e syscall=59 success=yes exit=0 a0=55d0c8 a1=55d0c9 "
+    "a2=55d0ca a3=8 items=2 ppid=2211 pid={n} auid=1004 uid=0 gid=0 euid=0 suid=0 fsuid=0 egid=0 "
+    'sgid=0 fsgid=0 tty=pts1 ses=12 comm="wget" exe="/usr/bin/wget" subj=unconfined key="exec"',
+    f'type=EXECVE {_AUDIT_ID} argc=3 a0="wget" a1="-q" a2="https://www.example.dk/side{{n}}"',
+    f'type=CWD {_AUDIT_ID} cwd="/home/anne"',
+    f'type=PATH {_AUDIT_ID} item=0 name="/usr/bin/wget" inode=131377 dev=fd:00 mode=0100755 ouid=0 '
+    "ogid=0 rdev=00:00 nametype=NORMAL cap_fp=0 cap_fi=0 cap_fe=0 cap_fver=0 cap_frootid=0",
+    f'type=PATH {_AUDIT_ID} item=1 name="/lib64/ld-linux-x86-64.so.2" inode=131999 dev=fd:00 '
+    "mode=0100755 ouid=0 ogid=0 rdev=00:00 nametype=NORMAL cap_fp=0 cap_fi=0 cap_fe=0 cap_fver=0",
+    f"type=PROCTITLE {_AUDIT_ID} proctitle=77676574002D71",
+)
+
 
 def gzipped(name: str) -> Iterator[bytes]:
     with gzip.open(DATA / "events" / name, "rb") as lines:
@@ -76,10 +90,19 @@ def nginx() -> Iterator[bytes]:
         ).encode()
 
 
+def auditd() -> Iterator[bytes]:
+    """Yields lines of audit.log: an executed program each six records, in the kernel's order."""
+    for number in range(1 << 30):
+        yield from (
+            line.format(n=number, s=1_763_794_800 + number // 50).encode() for line in AUDIT
+        )
+
+
 SOURCES: dict[str, tuple[Callable[[], Iterator[bytes]], bool]] = {
     "Windows, flat JSON": (partial(gzipped, "windows-security-datasets-50k.ndjson.gz"), True),
     "Windows, XML": (windows_xml, False),
     "sshd": (sshd, False),
+    "auditd, joined": (auditd, False),
     "nginx": (nginx, False),
     "AWS CloudTrail": (partial(gzipped, "aws-cloudtrail-invictus-2900.ndjson.gz"), True),
     "Zeek": (partial(gzipped, "zeek-json-8k.ndjson.gz"), True),
