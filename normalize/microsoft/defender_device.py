@@ -95,23 +95,28 @@ def read_device(event: Event, table: str, row: Row) -> None:
         _LINES["process"](event, line)
     _host(event, row)
     _users(event, row)
-    hashes = [f"{key}={row[key].upper()}" for key, _ in _HASHES if text(row, key)]
-    if hashes:
-        event[f"{_PREFIX}.hashes"] = ",".join(hashes)
-    if action == "antivirusdetection":
-        event["event.kind"] = "alert"
-        _file(event, row)
-        found = mapping(row.get("AdditionalFields"))
-        event[f"{_PREFIX}.threat_names"] = text(found, "ThreatName")
+    _for_rules(event, row, action)
     if table == "DeviceRegistryEvents":
         _registry(event, row)
-        if action in _REGISTRY_EVENTS:
-            event[f"{_PREFIX}.registry.event_type"] = _REGISTRY_EVENTS[action]
     if CATEGORIES[table] == "authentication":
         _logon(event, row, action)
     else:
         _flow(event, row, table, action)
     _certificate(event, row)
+
+
+def _for_rules(event: Event, row: Row, action: str) -> None:
+    """What rules read and no column holds in that form."""
+    hashes = [f"{key}={row[key].upper()}" for key, _ in _HASHES if text(row, key)]
+    if hashes:
+        event[f"{_PREFIX}.hashes"] = ",".join(hashes)
+    if action in _REGISTRY_EVENTS:
+        event[f"{_PREFIX}.registry.event_type"] = _REGISTRY_EVENTS[action]
+    if action == "antivirusdetection":
+        event["event.kind"] = "alert"
+        _file(event, row)
+        found = mapping(row.get("AdditionalFields"))
+        event[f"{_PREFIX}.threat_names"] = text(found, "ThreatName")
 
 
 def _joined(row: Row, prefix: str = "") -> str:

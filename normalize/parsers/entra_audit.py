@@ -79,11 +79,7 @@ def parse(raw: RawEvent) -> Event:
     if identity := text(own, "id"):
         event["samlog.origin"] = f"entra|{identity}"
     initiated = mapping(own.get("initiatedBy"))
-    user = mapping(initiated.get("user"))
-    copy(event, user, (("id", "user.id"), ("displayName", "user.full_name")))
-    set_account(event, "user", text(user, "userPrincipalName"))
-    address = text(record.top, "callerIpAddress") or text(user, "ipAddress")
-    set_client(event, address, "source", "client")
+    _who(event, mapping(initiated.get("user")), text(record.top, "callerIpAddress"))
     targets = objects(own.get("targetResources"))
     _targets(event, own, targets)
     details = named_values(own.get("additionalDetails"), "key", "value")
@@ -96,6 +92,12 @@ def parse(raw: RawEvent) -> Event:
     rest["initiatedBy"] = initiated
     spread(event, f"{_PREFIX}.properties", rest, lambda key: azure.property_name(key, _SPECIAL))
     return event
+
+
+def _who(event: Event, user: Mapping[str, Any], address: str) -> None:
+    copy(event, user, (("id", "user.id"), ("displayName", "user.full_name")))
+    set_account(event, "user", text(user, "userPrincipalName"))
+    set_client(event, address or text(user, "ipAddress"), "source", "client")
 
 
 def _targets(event: Event, own: Mapping[str, Any], targets: list[dict[str, Any]]) -> None:

@@ -70,17 +70,20 @@ def parse(raw: RawEvent) -> Event:
     if recipient:
         event["email.to.address"] = [recipient]
     _direction(event, organisation)
-    status = text(record, "Status")
-    if status:
-        event["event.action"] = status.lower()
-        if status.lower() in _DELIVERED:
-            event["event.outcome"] = "success"
-        elif status.lower() in _REFUSED:
-            event["event.outcome"] = "failure"
+    _status(event, text(record, "Status").lower())
     trace = text(record, "MessageTraceId")
     event["samlog.origin"] = f"exchange|{trace}|{recipient}|{text(record, 'Received')}"
     spread(event, "microsoft.online_message_trace", record, plain)
     return event
+
+
+def _status(event: Event, status: str) -> None:
+    if status:
+        event["event.action"] = status
+    if status in _DELIVERED:
+        event["event.outcome"] = "success"
+    elif status in _REFUSED:
+        event["event.outcome"] = "failure"
 
 
 def _direction(event: Event, organisation: str) -> None:
