@@ -21,6 +21,8 @@ _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}(?:\[\d{1,6}\])?=")
 _WORD = re.compile(r"\S+")
 _NEXT = re.compile(r"\s(?=[A-Za-z_][A-Za-z0-9_.-]{0,63}=)")
 _MSG = re.compile(r"(?:^|\s)msg=(['\"])")
+_HEX_DIGITS = frozenset("0123456789ABCDEF")
+_TRIMMED = frozenset("'\",")
 _HEX = re.compile(r"(?:[0-9A-F]{2})+")
 _AVC = re.compile(r"avc: {1,4}(denied|granted) {1,4}\{ ?([^{}]{0,1000}?) ?\}")
 # One pattern for key and value: 11 us a record instead of 20.
@@ -133,10 +135,11 @@ def _pairs(text: str, into: dict[str, str], names: dict[str, str], *, spaced: bo
         elif first == "{" and value[-1] == "}":
             value = value[1:-1].strip()
         else:
-            value = value.strip("'\"").rstrip(",")
+            if first == "'" or value[-1:] in _TRIMMED:
+                value = value.strip("'\"").rstrip(",")
             if value in NOTHING:
                 continue
-            if len(value) > 3 and (name in TEXTS or _is_argument(name)):
+            if first in _HEX_DIGITS and len(value) > 3 and (name in TEXTS or _is_argument(name)):
                 value = unhex(value)
         target = names if name.isupper() else into
         target.setdefault(name, value)
