@@ -40,6 +40,10 @@ CREATE TABLE IF NOT EXISTS refusals (
 CREATE TABLE IF NOT EXISTS history (
   alert TEXT NOT NULL, at TEXT NOT NULL, actor TEXT NOT NULL, status TEXT NOT NULL,
   note TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS correlations (
+  detection TEXT PRIMARY KEY, alert TEXT NOT NULL, timestamp TEXT NOT NULL,
+  state TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS correlations_of ON correlations (alert, timestamp);
 CREATE TABLE IF NOT EXISTS token_keys (municipality TEXT PRIMARY KEY, key BLOB NOT NULL);
 """
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jsonschema
 import orjson
 
+from alerts import firings as of_correlation
 from alerts.dedup import first
 from alerts.priority import priority
 from alerts.rsit import VERSION, classify
@@ -128,17 +129,21 @@ def build(
     seen: Iterable[Observable],
     state: State,
     actions: Sequence[str] = (),
+    firings: Sequence[Mapping[str, Any]] = (),
 ) -> bytes:
     """Returns one revision as JSON, keys in the schema's order, within `MAX_BYTES`.
 
     ``times`` has first_seen, last_seen, detected and sent (ISO 8601 UTC). Evidence is cut to what
-    fits; ``count`` still tells how many detections there are.
+    fits; ``count`` still tells how many detections there are. ``firings`` are those of a
+    correlation: then the summary counts their events, and says what is provisional or withdrawn.
     """
     level = priority(str(rule.get("level", "")), subject_)
     rsit = classify(map(str, rule.get("tags") or []))
     host = subject_.get("assets", [{}])[0].get("id", "")
     where = f" on {host}" if host else ""
     title = str(rule.get("title", ""))[:256]
+    events = of_correlation.total(firings) if firings else count
+    certain = of_correlation.said_of(firings) if firings else ("", "")
     envelope = {
         "schema": SCHEMA,
         "type": "alert" if revision == 1 else "close" if state.status == "closed" else "update",
@@ -165,9 +170,10 @@ def build(
         "sharing": {"tlp": "AMBER", "pap": "AMBER", "personal_data": "pseudonymised"},
         "count": count,
         "summary": {
-            "en": f"{title}: {count} event{'' if count == 1 else 's'}{where}",
-            "da": f"{title}: {count} hændelse{'' if count == 1 else 'r'}"
-            + (f" på {host}" if host else ""),
+            "en": f"{title}: {events} event{'' if events == 1 else 's'}{where}{certain[0]}",
+            "da": f"{title}: {events} hændelse{'' if events == 1 else 'r'}"
+            + (f" på {host}" if host else "")
+            + certain[1],
         },
         "observables": [o._asdict() for o in sorted(set(seen))[:MAX_OBSERVABLES]],
         "evidence": [asdict(e) for e in evidence[:MAX_EVIDENCE]],
@@ -184,6 +190,8 @@ def build(
         "actions": list(actions),
         "playbook_ref": None,
     }
+    if firings:
+        envelope["correlation"] = of_correlation.shown(firings)
     return _fitting(envelope)
 
 

@@ -97,6 +97,7 @@ class AlertStep:
                 str(rule.get("log_class") or ""),
             ),
             context=context,
+            correlation=_correlation(detection),
         )
 
     def settle(self) -> Iterable[Rejection]:
@@ -177,6 +178,16 @@ NEEDED = {
     "rule": dict,
     "context": dict,
 }
+
+
+def _correlation(detection: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Returns what a detection says of its correlation; raises `BadEvent` for half of it."""
+    said = detection.get("correlation")
+    if said is None:
+        return None
+    if not isinstance(said, dict) or not {"state", "type", "count"} <= said.keys():
+        raise BadEvent("detection_incomplete", "correlation needs state, type, count")
+    return said
 
 
 def _is_detection(value: Any) -> TypeGuard[dict[str, Any]]:

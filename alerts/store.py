@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from alerts import envelope
+from alerts import correlation, envelope
 from alerts.database import Database
 from alerts.dedup import uuid7
 from alerts.envelope import Evidence, Observable, State
@@ -35,6 +35,8 @@ class Sighting(NamedTuple):
     subject: Mapping[str, Any]
     evidence: Evidence
     context: Mapping[str, Any]
+    correlation: Mapping[str, Any] | None = None
+    """What a detection of a correlation says: its state, count, evidence."""
 
 
 class AlertStore:
@@ -50,6 +52,9 @@ class AlertStore:
         opened = []
         with self._database.transaction() as db:
             for sighting in sightings:
+                told = sighting.correlation
+                if told and correlation.correct(db, sighting.id, told, sighting.timestamp):
+                    continue
                 row = db.execute("SELECT id FROM alerts WHERE key = ?", (sighting.key,)).fetchone()
                 alert = row[0] if row else uuid7(now)
                 if not self._count_once(db, alert, sighting):
@@ -61,6 +66,8 @@ class AlertStore:
                 else:
                     self._grow(db, alert, sighting)
                 self._note_observables(db, alert, sighting)
+                if told:
+                    correlation.note(db, sighting.id, alert, told, sighting.timestamp)
         return opened
 
     def _count_once(self, db: sqlite3.Connection, alert: str, sighting: Sighting) -> bool:
@@ -148,6 +155,7 @@ class AlertStore:
         ).fetchone()
         key, unit, packed, count, first_seen, last_seen, detected, revision, *state = row
         facts = orjson.loads(packed)
+        firings = correlation.of_alert(db, alert)
         body = envelope.build(
             alert_id=alert,
             seq=self._next_seq(db, unit),
@@ -164,7 +172,8 @@ class AlertStore:
                 "sent": iso_ms(now),
             },
             count=count,
-            evidence=self._evidence(db, alert),
+            evidence=correlation.evidence(firings) or self._evidence(db, alert),
+            firings=firings,
             seen=self._observables(db, alert),
             state=State(*state),
         )

@@ -1,0 +1,67 @@
+"""Detections of correlations: provisional, then final or withdrawn, always under one alert.
+
+A firing keeps its detection id whatever becomes of it, so the last word on an id replaces the one
+before. The envelope shows states and numbers; whose they are is in its observables, as tokens.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from alerts.envelope import MAX_EVIDENCE, Evidence
+from alerts.firings import PROVISIONAL, WITHDRAWN
+
+MAX_SHOWN = 20
+
+
+def correct(db: sqlite3.Connection, detection: str, said: Mapping[str, Any], stamp: str) -> bool:
+    """Takes a further word on a firing; False where its alert does not know the firing yet.
+
+    The same told again, after a restart, changes nothing: what is final stays final.
+    """
+    row = db.execute(
+        "SELECT alert, state, body FROM correlations WHERE detection = ?", (detection,)
+    ).fetchone()
+    if row is None:
+        return bool(said["state"] == WITHDRAWN)
+    alert, state, body = row
+    same = {**orjson.loads(body), "state": ""} == {**said, "state": ""}
+    if said["state"] == state and same or (same and said["state"] == PROVISIONAL):
+        return True
+    db.execute(
+        "UPDATE correlations SET state = ?, body = ?, timestamp = ? WHERE detection = ?",
+        (said["state"], orjson.dumps(said), stamp, detection),
+    )
+    db.execute("UPDATE alerts SET dirty = 1 WHERE id = ?", (alert,))
+    return True
+
+
+def note(
+    db: sqlite3.Connection, detection: str, alert: str, said: Mapping[str, Any], stamp: str
+) -> None:
+    """Notes the first word on a firing."""
+    row = (detection, alert, stamp, said["state"], orjson.dumps(said))
+    db.execute("INSERT OR IGNORE INTO correlations VALUES (?,?,?,?,?)", row)
+
+
+def of_alert(db: sqlite3.Connection, alert: str) -> list[dict[str, Any]]:
+    """Returns the last words on the firings of an alert, the oldest first, at most 20."""
+    rows = db.execute(
+        "SELECT body FROM correlations WHERE alert = ? ORDER BY timestamp, detection LIMIT ?",
+        (alert, MAX_SHOWN),
+    )
+    return [orjson.loads(body) for (body,) in rows]
+
+
+def evidence(firings: Sequence[Mapping[str, Any]]) -> list[Evidence]:
+    """Returns the events of firings that stand, each once, at most 50."""
+    found: dict[str, Evidence] = {}
+    for firing in firings:
+        if firing["state"] == WITHDRAWN:
+            continue
+        for one in firing.get("evidence", ()):
+            made = Evidence(one["index"], one["event_id"], one["sha256"], one["log_class"])
+            found.setdefault(made.event_id, made)
+    return list(found.values())[:MAX_EVIDENCE]
