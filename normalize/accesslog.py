@@ -4,6 +4,7 @@
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from normalize.times import clf_time
@@ -25,7 +26,7 @@ class Access(NamedTuple):
     """
 
     server: str
-    clients: list[str]
+    clients: tuple[str, ...]
     user: str
     time: str
     request: str
@@ -36,6 +37,8 @@ class Access(NamedTuple):
     rest: str
 
 
+# A line is read to tell whose it is, and once more to parse it: 0.2 us instead of 4 each time.
+@lru_cache(maxsize=1)
 def read_access(line: str) -> Access | None:
     """Returns the parts of an access log line, None when it is none; linear in its length.
 
@@ -80,9 +83,9 @@ def set_access(event: Event, line: Access) -> None:
         event["user_agent.original"] = unescape(line.agent)
 
 
-def _who(text: str) -> tuple[str, list[str]]:
+def _who(text: str) -> tuple[str, tuple[str, ...]]:
     """Splits what stands before ident: ``[server ]a[, b][ c]``; a server has no comma after it."""
     words = text.split()
     if len(words) > 1 and not words[0].endswith(","):
-        return words[0], [word.rstrip(",") for word in words[1:]]
-    return "", [word.rstrip(",") for word in words]
+        return words[0], tuple(word.rstrip(",") for word in words[1:])
+    return "", tuple(word.rstrip(",") for word in words)

@@ -65,7 +65,7 @@ def parse(raw: RawEvent) -> Event:
     if line.server:
         set_server(event, line.server)
     if line.clients:
-        event["apache.access.remote_addresses"] = line.clients
+        event["apache.access.remote_addresses"] = list(line.clients)
         set_client(event, line.clients[0])
     set_access(event, line)
     return event

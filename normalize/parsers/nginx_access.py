@@ -53,7 +53,7 @@ def parse(raw: RawEvent) -> Event:
     return event
 
 
-def _client(clients: list[str]) -> str:
+def _client(clients: tuple[str, ...]) -> str:
     """Returns the first public address, else the first one."""
     for client in clients:
         if is_ip(client) and ip_address(client).is_global:

@@ -51,6 +51,8 @@ def matches(raw: RawEvent) -> bool:
     if raw.json is not None:
         return False
     if looks_like_access(raw.body):
+        if "] [" not in raw.body:  # 0.3 us instead of 9 for a line of nginx's own
+            return False
         line = read_access(raw.body)
         return line is not None and _upstream(line) is not None
     if _KLOG.match(raw.body) is None:
@@ -72,7 +74,7 @@ def parse(raw: RawEvent) -> Event:
         "event.type": ["access"],
     }
     if line.clients:
-        event["nginx_ingress_controller.access.remote_ip_list"] = line.clients
+        event["nginx_ingress_controller.access.remote_ip_list"] = list(line.clients)
         set_client(event, line.clients[0])
     set_access(event, line)
     match = _upstream(line)
