@@ -49,7 +49,7 @@ _FROM = re.compile(
     r"(.{0,512})\Z",
     re.DOTALL,
 )
-_VIA = re.compile(r"(?:/(.{0,256}))?(?:<via Auth-Type = ([^>]{1,64})>)?\Z", re.DOTALL)
+_VIA = re.compile(r"/<via Auth-Type = ([^>]{1,64})>\Z")
 _DETAIL = re.compile(_STAMP + r"(?:\n|#012)(?:\t|#011| {1,8})[A-Z]")
 _PAIR = re.compile(r"([A-Z][A-Za-z0-9_.:-]{1,63}) {0,4}:?= {0,4}(.*)\Z", re.DOTALL)
 _LEVELS = frozenset(("info", "warning", "error", "debug", "warn"))
@@ -126,11 +126,20 @@ def _line(event: Event, text: str) -> None:
 
 
 def _user(event: Event, text: str) -> None:
-    """``user``, ``user/password`` or ``user/<via Auth-Type = EAP>``; a password is never kept."""
-    name, slash, rest = text.partition("/")
+    """``user``, ``user/password`` or ``user/<via Auth-Type = EAP>``; no password becomes a field.
+
+    Computers are called ``host/<name>`` and have a slash of their own.
+    """
+    start = text.rfind("/<via ")
+    via = _VIA.match(text, start) if start >= 0 else None
+    if via:
+        event["freeradius.auth_type"] = via[1]
+        name = text[:start]
+    elif text.startswith("host/"):
+        name = text
+    else:
+        name = text.partition("/")[0]
     put(event, "user.name", name)
-    if slash and (via := _VIA.match("/" + rest if not rest.startswith("<via") else rest)):
-        put(event, "freeradius.auth_type", via[2])
 
 
 def _mac(text: str) -> str:
@@ -180,8 +189,8 @@ def _accounting(event: Event, pairs: Mapping[str, str]) -> None:
         ("acct-output-packets", "destination.packets"),
     ):
         count = pairs.get(attribute, "")
-        if count.isascii() and count.isdigit() and len(count) < 19:
+        if count.isascii() and count.isdecimal() and len(count) < 19:
             event[field] = int(count)
     seconds = pairs.get("acct-session-time", "")
-    if seconds.isascii() and seconds.isdigit() and len(seconds) < 10:
+    if seconds.isascii() and seconds.isdecimal() and len(seconds) < 10:
         event["event.duration"] = int(seconds) * 1_000_000_000

@@ -2,10 +2,10 @@
 
 Format: audit.k8s.io/v1 (v1beta1, v1alpha1), one event a line, from the log or webhook back end; an
 ``EventList`` (webhook) is taken where its one item stands in it, and so is what AKS writes as a
-diagnostic log. ECS fields: ``user.name``,
-``source.ip`` (the client, the first of sourceIPs), ``event.action`` = verb, ``event.outcome`` by
-status and by the authorizer's decision, ``orchestrator.*`` the object. All of Kubernetes' own
-fields are below ``kubernetes.audit.`` in their spelling; dots in annotations become ``_``.
+diagnostic log. ECS fields: ``user.name``, ``source.ip`` (the client, the first of sourceIPs),
+``event.action`` = verb, ``event.outcome`` by status and by the authorizer's decision,
+``orchestrator.*`` the object. All of Kubernetes' own fields are below ``kubernetes.audit.`` in
+their spelling; dots in annotations become ``_``.
 """
 
 from collections.abc import Mapping
