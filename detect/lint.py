@@ -26,6 +26,7 @@ REQUIRED = (
     "falsepositives",
     "level",
 )
+_NOT_OF_CORRELATIONS = frozenset({"logsource", "detection"})
 _TAGS = (
     ("technique", "attack.tNNNN", re.compile(r"attack\.t\d{4}(?:\.\d{3})?\Z")),
     ("tactic", "attack.<tactic>", re.compile(r"attack\.(?!t\d)[a-z-]+\Z")),
@@ -86,6 +87,8 @@ def _document(document: Document, data: bytes) -> Iterator[Finding]:
     rule: Mapping[str, Any] = document.data
     path, rule_id = str(document.path), str(rule.get("id", ""))
     for key in REQUIRED:
+        if "correlation" in rule and key in _NOT_OF_CORRELATIONS:
+            continue
         if not rule.get(key):
             text = f"has no {key}; samlog's own rules say it (--strict)"
             yield Finding(path, document.line, rule_id, f"missing_{key}", text)

@@ -83,3 +83,16 @@ def test_strict_reads_broken_files_only_once(tmp_path: Path) -> None:
     found = findings(tmp_path, strict=True, broken="title: [", list="- 1\n")
 
     assert [f.reason for f in found] == ["not_yaml", "not_a_rule"]
+
+
+def test_strict_asks_a_correlation_for_no_logsource_of_its_own(tmp_path: Path) -> None:
+    several = GOOD[: GOOD.index("logsource")] + GOOD[GOOD.index("falsepositives") :]
+    several = several.replace("22222222-2", "55555555-5") + (
+        "correlation:\n"
+        "  type: event_count\n"
+        "  rules: [22222222-2222-4222-8222-222222222222]\n"
+        "  timespan: 5m\n"
+        "  condition: {gte: 3}\n"
+    )
+
+    assert findings(tmp_path, strict=True, good=GOOD, several=several) == []
