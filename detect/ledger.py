@@ -1,5 +1,7 @@
 """What rules did, on disk: ``<state>/rules/detect.db``, one file a detect process, SQLite.
 
+Correlate processes have ``correlate.db``, for what units have disabled.
+
 `samlog rules stats`, `suppressed` and `coverage` read it, also while the stage runs. Counts are by
 day of processing (UTC); a batch that is repeated after a failure counts again, but a suppressed
 match is listed and counted once. A suppressed match is written before the position of its event is
@@ -60,7 +62,7 @@ def folder(state: Path) -> Path:
 
 
 class Ledger:
-    """One detect process's file. Raises `Unavailable` when it cannot be written."""
+    """One process's file. Raises `Unavailable` when it cannot be written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -177,11 +179,11 @@ class Books:
 
     def __init__(self, state: Path) -> None:
         self.problems: list[str] = []
-        self._files = sorted(folder(state).glob("detect*.db"), key=lambda path: path.stem)
+        self._files = sorted(folder(state).glob("*.db"), key=lambda path: path.stem)
 
     @property
     def names(self) -> list[str]:
-        """Returns the processes that have a ledger: ``detect``, ``detect-1`` .."""
+        """Returns the processes that have a ledger: ``correlate``, ``detect``, ``detect-1`` .."""
         return [path.stem for path in self._files]
 
     def rows(self, query: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -12,7 +12,7 @@ holds; without a condition it has one selection, named ``selection``.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import sha256
@@ -95,6 +95,16 @@ class Overlays:
         """Tells whether a unit has an entry for a rule, in force or not."""
         return (unit, rule_id) in self._by_rule
 
+    def judge_rule(self, unit: str, rule_id: str, today: date) -> Verdict:
+        """Returns what a unit's overlay makes of a rule, whatever the event: of a correlation."""
+        level = ""
+        for entry, _ in self._by_rule.get((unit, rule_id), ()):
+            if entry.is_active(today):
+                if entry.action == "disable":
+                    return Verdict(entry)
+                level = entry.level or level
+        return Verdict(None, level) if level else KEPT
+
     def judge(self, match: Match, event: Event, engine: Engine, today: date) -> Verdict:
         """Returns what the overlay of the event's unit makes of a match.
 
@@ -146,6 +156,7 @@ def load_overlays(files: Mapping[str, Path], built: Built) -> Overlays:
             try:
                 entry = _entry(unit, document, file, known)
                 _check_fields(entry, built)
+                _check_kind(entry, built)
                 entries.append(entry)
             except (RuleError, SigmaError, *PARSE_FAULTS) as error:
                 refused.append(_refusal(error, unit, document))
@@ -156,8 +167,8 @@ def _known(built: Built) -> dict[str, set[str]]:
     """Returns id or name → ids of the rules, whether they are loaded or not."""
     report = built.report
     known: dict[str, set[str]] = {}
-    rules: Iterable[Rule] = [*report.loaded, *(found.rule for found in report.unmapped)]
-    for rule in rules:
+    rules: list[Rule] = [*report.loaded, *(found.rule for found in report.unmapped)]
+    for rule in (*rules, *(one.rule for one in built.correlations)):
         for name in {rule.id, rule.name} - {""}:
             known.setdefault(name, set()).add(rule.id)
     for error in report.refused:
@@ -300,6 +311,14 @@ def _check_fields(entry: Entry, built: Built) -> None:
     if missing:
         text = f"no event of its rules has the field {', '.join(sorted(missing))}"
         raise RuleError(text, reason="unmapped_field")
+
+
+def _check_kind(entry: Entry, built: Built) -> None:
+    """Raises `RuleError` for an exception to a correlation: it has no event to look at."""
+    for one in built.correlations:
+        if entry.node is not None and one.rule.id in entry.rules:
+            text = f"{one.rule.title!r} is a correlation: make the exception to its base rules"
+            raise RuleError(text, reason="exception_to_correlation")
 
 
 def _refusal(error: Exception, unit: str, document: Document) -> RuleError:

@@ -40,6 +40,7 @@ from samlog.store.base import PLATFORM_UNIT, EventStore
 if TYPE_CHECKING:
     from alerts.register import Register
     from detect.engine import Engine
+    from detect.ledger import Ledger
     from detect.reload import Reloader, RuleSet
     from ingest.collect import Collector
 
@@ -195,7 +196,10 @@ def build_stage(
     makers: Mapping[str, tuple[Maker, Sequence[str]]] = {
         "normalize": (_normalize, [EVENTS]),
         "detect": (functools.partial(_detect, instance=instance), [DETECTIONS, MATCHES]),
-        "correlate": (functools.partial(_correlate, finish=finish), [DETECTIONS]),
+        "correlate": (
+            functools.partial(_correlate, finish=finish, instance=instance),
+            [DETECTIONS],
+        ),
         "alerts": (_alerts, [ALERTS]),
         "store": (_store, []),
     }
@@ -223,22 +227,22 @@ def _normalize(settings: Settings, clock: Clock, metrics: Metrics) -> Step:
 
 
 def _detect(settings: Settings, clock: Clock, metrics: Metrics, *, instance: int) -> Step:
-    from detect.ledger import Ledger, folder
     from detect.step import DetectStep
 
     rules = load_rule_set(settings)
     metrics.gauge("rules_loaded", len(rules.engine.rules))
-    name = f"detect-{instance}.db" if instance else "detect.db"
     return DetectStep(
         rules,
         clock,
-        ledger=Ledger(folder(settings.state_path) / name),
+        ledger=_ledger(settings, "detect", instance),
         metrics=metrics,
         time_share=settings.limits.rule_time_share,
     )
 
 
-def _correlate(settings: Settings, clock: Clock, metrics: Metrics, *, finish: bool) -> Step:
+def _correlate(
+    settings: Settings, clock: Clock, metrics: Metrics, *, finish: bool, instance: int
+) -> Step:
     from detect.correlate.correlator import Limits
     from detect.correlate.step import CorrelateStep
 
@@ -253,7 +257,15 @@ def _correlate(settings: Settings, clock: Clock, metrics: Metrics, *, finish: bo
             groups=limits.correlation_groups,
         ),
         finish=finish,
+        ledger=_ledger(settings, "correlate", instance),
     )
+
+
+def _ledger(settings: Settings, stage: str, instance: int) -> "Ledger":
+    from detect.ledger import Ledger, folder
+
+    name = f"{stage}-{instance}.db" if instance else f"{stage}.db"
+    return Ledger(folder(settings.state_path) / name)
 
 
 def _alerts(settings: Settings, clock: Clock, metrics: Metrics) -> Step:

@@ -21,6 +21,8 @@ from detect.correlate.progress import Upstream
 from detect.correlate.rule import Correlation, silent_rules
 from detect.correlate.telling import Teller
 from detect.correlate.window import Match
+from detect.counters import Counters
+from detect.ledger import Ledger
 from detect.reload import RuleSet
 from samlog import log
 from samlog.bus.base import Message, Record, TopicPartition
@@ -71,8 +73,13 @@ class CorrelateStep:
         limits: Limits | None = None,
         finish: bool = False,
         tell_all: bool = False,
+        ledger: Ledger | None = None,
     ) -> None:
-        """``tell_all``: also what fired of correlations that only others ask for."""
+        """``tell_all``: also what fired of correlations that only others ask for.
+
+        ``ledger`` lists what units have disabled.
+        """
+        self._ledger = ledger
         self._clock = clock
         self._metrics = metrics or Metrics()
         self._limits = limits or Limits()
@@ -92,6 +99,7 @@ class CorrelateStep:
 
     def swap(self, rules: RuleSet) -> None:
         """Takes another rule set; correlations that mean what they meant keep their state."""
+        self.settle()
         self.rules = rules
         self._take(rules)
 
@@ -99,7 +107,7 @@ class CorrelateStep:
         correlations = rules.engine.built.correlations
         self._by_name: dict[str, Correlation] = {name_of(one): one for one in correlations}
         silent = frozenset[str]() if self._tell_all else silent_rules(correlations)
-        self._teller = Teller(correlations, silent, rules.label)
+        self._teller = Teller(correlations, silent, rules.label, rules.overlays)
         for part in self._parts.values():
             part.correlator.keep({name.encode(): one for name, one in self._by_name.items()})
         self._retry = bool(self._strangers)
@@ -256,6 +264,14 @@ class CorrelateStep:
         return found
 
     def settle(self) -> Iterable[Rejection]:
+        """Lists what was not told, before positions are committed."""
+        suppressed = self._teller.suppressed
+        if suppressed:
+            if self._ledger is not None:
+                self._ledger.add(Counters(suppressed=suppressed), (), self._clock.now())
+            for found in suppressed:
+                self._metrics.count("matches_suppressed_total", unit=found.unit, by=found.by)
+            suppressed.clear()
         return ()
 
     def held(self) -> Mapping[TopicPartition, int]:
@@ -283,9 +299,12 @@ class CorrelateStep:
         self._parts.clear()
         self._sizes.clear()
         self._strangers.clear()
+        self._teller.suppressed.clear()
 
     def close(self) -> None:
-        """There is nothing to release."""
+        """Releases the ledger; safe to call twice."""
+        if self._ledger is not None:
+            self._ledger.close()
 
 
 _NEXT = {

@@ -10,7 +10,9 @@ from detect.correlate.correlator import FINAL, OWN_STREAM, PROVISIONAL, REPLACED
 from detect.correlate.matches import Head, encode, key_of, name_of, values_of
 from detect.correlate.rule import Correlation, dependants
 from detect.correlate.window import Match
+from detect.counters import Suppressed
 from detect.detection import record_of, rule_facts
+from detect.overlay import Entry, Overlays
 from samlog.bus.base import Record
 from samlog.clock import iso_ms
 from samlog.event import FORMAT_VERSION, H_VERSION, MATCHES, Detection
@@ -23,10 +25,17 @@ class Teller:
     """Writes records about firings, for one rule set."""
 
     def __init__(
-        self, correlations: Sequence[Correlation], silent: frozenset[str], rule_set: str = ""
+        self,
+        correlations: Sequence[Correlation],
+        silent: frozenset[str],
+        rule_set: str = "",
+        overlays: Overlays | None = None,
     ) -> None:
         self._silent = silent
         self._rule_set = rule_set
+        self._overlays = overlays or Overlays()
+        self.suppressed: list[Suppressed] = []
+        """Firings that the overlay of their unit has disabled; whoever lists them clears this."""
         self._above = dependants(correlations)
         self._names = {one.rule.id: name_of(one) for one in correlations}
 
@@ -35,11 +44,18 @@ class Teller:
         rule = told.group.rule
         rest = orjson.loads(told.firing.match.rest)
         if rule.rule.id not in self._silent and told.state != REPLACED:
-            yield record_of(self.detection(told, rest, now))
+            verdict = self._overlays.judge_rule(rest["u"], rule.rule.id, now.date())
+            found = self.detection(told, rest, now, level=verdict.level)
+            if verdict.by is None:
+                yield record_of(found)
+            else:
+                self.suppressed.append(suppressed_firing(found, verdict.by))
         if told.state != PROVISIONAL:
             yield from self._matches(told, rest)
 
-    def detection(self, told: Telling, rest: Mapping[str, Any], now: datetime) -> Detection:
+    def detection(
+        self, told: Telling, rest: Mapping[str, Any], now: datetime, *, level: str = ""
+    ) -> Detection:
         """Returns a firing as a detection.
 
         ``event_id`` is the event at which it fired; ``correlation`` holds the others, the state
@@ -47,7 +63,7 @@ class Teller:
         """
         rule, firing = told.group.rule, told.firing
         group = dict(zip(rule.group_by, rest.get("g", ()), strict=False))
-        facts = rule_facts(rule.rule, rule_set=self._rule_set)
+        facts = rule_facts(rule.rule, rule_set=self._rule_set, level=level)
         context = dict(rest.get("c", {}))
         if not facts["entity"]:
             facts["entity"] = GROUP
@@ -102,6 +118,24 @@ class Teller:
             stream = f"{OWN_STREAM} {slot[0]} {slot[1]}"
             head = Head(name, t, firing.id, 1 << place, values, stream)
             yield encode(head, key, {**rest, "g": group, "x": carried})
+
+
+def suppressed_firing(found: Detection, by: Entry) -> Suppressed:
+    """Returns what is listed of a firing that is not told."""
+    return Suppressed(
+        found["id"],
+        found["unit"],
+        found["rule"]["id"],
+        found["rule"]["title"],
+        by.action,
+        by.id,
+        by.owner,
+        by.reason,
+        found["event_id"],
+        found["index"],
+        found["timestamp"],
+        found["detected"],
+    )
 
 
 def stamp(t: int) -> str:

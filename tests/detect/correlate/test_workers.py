@@ -194,7 +194,7 @@ class Correlate:
         self.bus = bus
         self.clock = FakeClock(datetime(2026, 1, 1, tzinfo=UTC))
         engine = SimpleNamespace(built=SimpleNamespace(correlations=made))
-        ruleset: Any = SimpleNamespace(engine=engine, label="")
+        ruleset: Any = SimpleNamespace(engine=engine, label="", overlays=None)
         self.step = CorrelateStep(ruleset, self.clock, limits=limits, finish=True)
         self.at: dict[int, int] = {}
 
