@@ -37,7 +37,7 @@ def set_endpoint(event: Event, side: str, address: str, port: str | int | None =
 def set_port(event: Event, side: str, port: str | int) -> None:
     """Sets ``<side>.port`` when it is one (0 to 65,535)."""
     if isinstance(port, str):
-        if not (port.isascii() and port.isdigit() and len(port) <= 5):
+        if not (port.isascii() and port.isdecimal() and len(port) <= 5):
             return
         port = int(port)
     if 0 <= port <= 65535:

@@ -163,7 +163,7 @@ def _journald(record: Mapping[str, Any], message: str) -> Envelope:
     """``journalctl -o json``: all values are strings; systemd.journal-fields(7)."""
     micros = record.get("_SOURCE_REALTIME_TIMESTAMP") or record.get("__REALTIME_TIMESTAMP")
     moment = None
-    if isinstance(micros, str) and micros.isascii() and micros.isdigit() and len(micros) < 20:
+    if isinstance(micros, str) and micros.isascii() and micros.isdecimal() and len(micros) < 20:
         moment = parse_epoch(int(micros), unit_s=1e-6)
     found = Envelope(message, created=moment, header=False)
     cursor = record.get("__CURSOR")
@@ -195,7 +195,7 @@ def _journald(record: Mapping[str, Any], message: str) -> Envelope:
         ("SYSLOG_FACILITY", "facility", FACILITIES),
     ):
         code = record.get(key)
-        if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < 3:
+        if isinstance(code, str) and code.isascii() and code.isdecimal() and len(code) < 3:
             number = int(code)
             if number < len(words):
                 found.fields[f"log.syslog.{name}.code"] = number

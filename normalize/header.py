@@ -163,7 +163,7 @@ def _modern(text: str, match: re.Match[str], fields: Event, tz: tzinfo) -> Heade
         fields["process.name"] = fields["log.syslog.appname"] = app
     if procid:
         fields["log.syslog.procid"] = procid
-    pid = int(procid) if procid.isascii() and procid.isdigit() and len(procid) <= 10 else None
+    pid = int(procid) if procid.isascii() and procid.isdecimal() and len(procid) <= 10 else None
     if pid is not None:
         fields["process.pid"] = pid
     if msgid:

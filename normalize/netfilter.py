@@ -59,7 +59,7 @@ def packet(text: str) -> Event:
             event[f"iptables.{field}"] = values[name]
     for name, field in _NUMBERS.items():
         number = values.get(name, "")
-        if number.isdigit() and len(number) < 10:
+        if number.isdecimal() and len(number) < 10:
             event[f"iptables.{field}"] = int(number)
     if flags := _FLAG.findall(body):
         event["iptables.flags"] = flags
@@ -101,7 +101,7 @@ def _addresses(event: Event, values: dict[str, str]) -> None:
         event["network.type"] = "ipv6" if ":" in source else "ipv4"
     first, second = ("SPT", "DPT") if "SPT" in values else ("TYPE", "CODE")
     one, two = values.get(first, ""), values.get(second, "")
-    if one.isdigit() and two.isdigit() and len(one) < 6 and len(two) < 6:
+    if one.isdecimal() and two.isdecimal() and len(one) < 6 and len(two) < 6:
         known = community_id(source, destination, int(one), int(two), transport)
         if known:
             event["network.community_id"] = known

@@ -70,11 +70,11 @@ def _authority(event: Event, authority: str) -> None:
 
 def set_status(event: Event, status: str, size: str) -> None:
     """Sets the response's status and body size; the outcome is failure from 400 on."""
-    if status.isdigit():
+    if status.isdecimal():
         code = int(status)
         event["http.response.status_code"] = code
         event["event.outcome"] = "success" if code < 400 else "failure"
-    if size.isdigit():
+    if size.isdecimal():
         event["http.response.body.bytes"] = int(size)
 
 

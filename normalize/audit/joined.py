@@ -94,7 +94,7 @@ def _executed(event: Event, records: Sequence[Record]) -> None:
         return
     set_arguments(event, pieces)
     argc = pieces[0].get("argc")
-    if argc.isdigit() and len(argc) < 8:
+    if argc.isdecimal() and len(argc) < 8:
         event["process.args_count"] = int(argc)
 
 
@@ -156,7 +156,7 @@ def _file(event: Event, path: Record) -> None:
         if name := path.names.get(key) or _root(fields.get(key.lower(), "")):
             event[field] = name
     mode = fields.get("mode", "").removeprefix("0")
-    if mode.isdigit() and len(mode) < 8:
+    if mode.isdecimal() and len(mode) < 8:
         event["file.mode"] = f"0{mode[-3:]}"
 
 

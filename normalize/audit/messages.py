@@ -71,7 +71,7 @@ def combine(messages: Sequence[Message]) -> bytes:
 def _kind(kind: str) -> str:
     if kind.startswith("UNKNOWN"):
         kind = kind[8:-1]
-    return NAMES.get(kind, "UNKNOWN") if kind.isdigit() else kind
+    return NAMES.get(kind, "UNKNOWN") if kind.isdecimal() else kind
 
 
 def _joinable(message: Message, unit: str) -> bool:

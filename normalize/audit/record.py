@@ -74,7 +74,7 @@ def read_record(line: str) -> Record | None:
     if head is None:
         return None
     kind = head["number"] or head["type"]
-    kind = NAMES.get(kind, f"UNKNOWN[{kind}]") if kind.isdigit() else kind
+    kind = NAMES.get(kind, f"UNKNOWN[{kind}]") if kind.isdecimal() else kind
     body, names = _split_names(line[head.end() :])
     inner_text = ""
     if "msg=" in body and (message := _MSG.search(body)):
@@ -146,7 +146,7 @@ def _pairs(text: str, into: dict[str, str], names: dict[str, str], *, spaced: bo
 
 
 def _is_argument(name: str) -> bool:
-    return name[0] == "a" and name[1:2].isdigit()
+    return name[0] == "a" and name[1:2].isdecimal()
 
 
 def _spaced(text: str) -> list[tuple[str, str]]:

@@ -161,7 +161,7 @@ def _fields(event: Event, record: Record, copies: str) -> None:
 
 
 def _is_number(text: str) -> bool:
-    return text.removeprefix("-").isdigit() and text.isascii() and len(text) < 16
+    return text.removeprefix("-").isdecimal() and text.isascii() and len(text) < 16
 
 
 def _keep(event: Event, key: str, value: str) -> None:
@@ -212,7 +212,7 @@ def _copy(event: Event, record: Record, copies: str) -> None:
 
 def _put(event: Event, entity: str, value: str) -> None:
     if value:
-        event[f"{entity}.{'id' if value.isdigit() else 'name'}"] = value
+        event[f"{entity}.{'id' if value.isdecimal() else 'name'}"] = value
 
 
 def _endpoints(event: Event, record: Record) -> None:

@@ -223,6 +223,6 @@ _TABLES = {"x86_64": X86_64, "i386": I386, "aarch64": GENERIC, "riscv64": GENERI
 
 def syscall_name(arch: str, number: str) -> str:
     """Returns the name of ``number`` on ``arch`` (its name); ``number`` itself where unknown."""
-    if not (number.isascii() and number.isdigit() and len(number) < 6):
+    if not (number.isascii() and number.isdecimal() and len(number) < 6):
         return number
     return _TABLES.get(arch, {}).get(int(number), number)

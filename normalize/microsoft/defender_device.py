@@ -240,7 +240,7 @@ def _registry(event: Event, row: Row) -> None:
 def _details(row: Row, data: str) -> str:
     """Returns the data as Sysmon writes it, ``DWORD (0x00000001)``, which rules expect."""
     kind = text(row, "RegistryValueType").lower()
-    if kind in ("dword", "qword") and data.isascii() and data.isdigit() and len(data) < 21:
+    if kind in ("dword", "qword") and data.isascii() and data.isdecimal() and len(data) < 21:
         number = int(data)
         if kind == "dword":
             return f"DWORD (0x{number:08x})"

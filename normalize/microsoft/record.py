@@ -190,7 +190,7 @@ def set_client(event: Event, value: Any, *sides: str, address: bool = False) -> 
 
 def nanoseconds(milliseconds: Any) -> int | None:
     """Returns ``event.duration`` from milliseconds, a number or the text of one."""
-    if isinstance(milliseconds, str) and milliseconds.isascii() and milliseconds.isdigit():
+    if isinstance(milliseconds, str) and milliseconds.isascii() and milliseconds.isdecimal():
         milliseconds = int(milliseconds[:15])
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
         return None

@@ -87,7 +87,7 @@ def matches(raw: RawEvent) -> bool:
     if len(text) > _MAX_LINE:
         return False
     first = text[:40].partition(" ")[0]
-    if not (first.isdigit() or first in _FIELDS or first.startswith("i-")):
+    if not (first.isdecimal() or first in _FIELDS or first.startswith("i-")):
         return False
     return _is_header(text.split(None, 40)) or _read(text) is not None
 
@@ -170,7 +170,7 @@ def _flow(event: Event, flow: Mapping[str, str]) -> None:
     direction = {"ingress": "ingress", "egress": "egress"}.get(flow.get("flow-direction", ""))
     put(event, "network.direction", direction)
     flags = flow.get("tcp-flags", "")
-    if flags.isdigit() and len(flags) < 4:
+    if flags.isdecimal() and len(flags) < 4:
         set_flags = [name for bit, name in _FLAGS if int(flags) & bit]
         put(event, "aws.vpcflow.tcp_flags_array", set_flags)
 
@@ -178,7 +178,7 @@ def _flow(event: Event, flow: Mapping[str, str]) -> None:
 def _time(event: Event, flow: Mapping[str, str]) -> None:
     for name in ("start", "end"):
         seconds = flow.get(name, "")
-        if seconds.isascii() and seconds.isdigit() and len(seconds) <= 11:
+        if seconds.isascii() and seconds.isdecimal() and len(seconds) <= 11:
             moment = parse_epoch(int(seconds))
             if moment is not None:
                 event[f"event.{name}"] = event["@timestamp"] = iso_ms(moment)
@@ -190,7 +190,7 @@ def _ends(event: Event, flow: Mapping[str, str]) -> None:
     set_endpoint(event, "source", source, flow.get("srcport"))
     set_endpoint(event, "destination", target, flow.get("dstport"))
     protocol = flow.get("protocol", "")
-    if protocol.isascii() and protocol.isdigit():
+    if protocol.isascii() and protocol.isdecimal():
         event["network.iana_number"] = protocol
         put(event, "network.transport", _TRANSPORTS.get(protocol))
     if "source.ip" not in event or "destination.ip" not in event:
@@ -205,5 +205,5 @@ def _ends(event: Event, flow: Mapping[str, str]) -> None:
 def _volume(event: Event, flow: Mapping[str, str]) -> None:
     for name in ("bytes", "packets"):
         count = flow.get(name, "")
-        if count.isascii() and count.isdigit() and len(count) < 19:
+        if count.isascii() and count.isdecimal() and len(count) < 19:
             event[f"network.{name}"] = event[f"source.{name}"] = int(count)

@@ -97,7 +97,7 @@ def _request(event: Event, own: Mapping[str, Any]) -> None:
     if number:
         event["tls.version"], event["tls.version_protocol"] = number, name.lower()
     status = event.get("http.response.status_code")
-    if isinstance(status, str) and status.isascii() and status.isdigit():
+    if isinstance(status, str) and status.isascii() and status.isdecimal():
         status = event["http.response.status_code"] = int(status[:4])
     if isinstance(status, int):
         event["event.outcome"] = "success" if status < 400 else "failure"

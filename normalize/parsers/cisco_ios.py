@@ -154,7 +154,7 @@ def _flow(event: Event, match: re.Match[str]) -> None:
     set_endpoint(event, "source", source, sport)
     set_endpoint(event, "destination", target, dport)
     event["network.packets"] = event["source.packets"] = int(packets)
-    if transport.isdigit():
+    if transport.isdecimal():
         event["network.iana_number"] = transport
     else:
         event["network.transport"] = transport.lower()

@@ -56,7 +56,7 @@ def parse(raw: RawEvent) -> Event:
     if isinstance(cursor, str):
         event["samlog.origin"] = cursor
     micros = record.get("_SOURCE_REALTIME_TIMESTAMP") or record.get("__REALTIME_TIMESTAMP")
-    if isinstance(micros, str) and micros.isascii() and micros.isdigit() and len(micros) < 18:
+    if isinstance(micros, str) and micros.isascii() and micros.isdecimal() and len(micros) < 18:
         moment = parse_epoch(int(micros), unit_s=1e-6)
         if moment is not None:
             event["@timestamp"] = moment

@@ -113,7 +113,7 @@ def _record(whole: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _record_type(value: Any) -> str:
     """Returns the record type's name for its number, the text of one, or itself."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
         value = int(value[:6])
     if isinstance(value, int):
         return RECORD_TYPES.get(value, "")

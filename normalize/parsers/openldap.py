@@ -193,7 +193,7 @@ def _result(event: Event, keys: Mapping[str, str]) -> None:
     event["event.type"] = ["info"]
     event["event.action"] = "bind-result" if bind else "result"
     code = keys.get("err", "")
-    if code.isdigit() and len(code) < 6:
+    if code.isdecimal() and len(code) < 6:
         number = int(code)
         event["event.outcome"] = "success" if number in _NO_FAILURE else "failure"
         event["event.code"] = code

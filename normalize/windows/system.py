@@ -49,7 +49,7 @@ OUTCOMES = {"audit success": "success", "audit failure": "failure"}
 def set_level(out: Event, value: Any) -> None:
     """Takes a level by number or word into winlog.level_value, winlog.level and log.level."""
     text = str(value)
-    if text.isdigit():
+    if text.isdecimal():
         out["winlog.level_value"] = text
         text = LEVELS.get(text, "")
     if text:
@@ -59,7 +59,7 @@ def set_level(out: Event, value: Any) -> None:
 def set_opcode(out: Event, value: Any) -> None:
     """Takes an opcode by number or word into winlog.opcode_value and winlog.opcode."""
     text = str(value)
-    if text.isdigit():
+    if text.isdecimal():
         out["winlog.opcode_value"] = text
         text = OPCODES.get(text, "")
     if text:
@@ -69,7 +69,7 @@ def set_opcode(out: Event, value: Any) -> None:
 def set_task(out: Event, value: Any) -> None:
     """Takes a task by number or word into winlog.task_value or winlog.task."""
     text = str(value)
-    out["winlog.task_value" if text.isdigit() else "winlog.task"] = text
+    out["winlog.task_value" if text.isdecimal() else "winlog.task"] = text
 
 
 def set_keywords(out: Event, value: Any) -> None:
