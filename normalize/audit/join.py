@@ -1,9 +1,9 @@
 """Waits for the records of one audit event, which come one by one, and tells when it is whole.
 
 The order of the stream decides, not the clock, so that a replay ends events where they ended
-before: an event is whole when the host's next record comes after PROCTITLE or EOE, when a record
-of the host is three seconds younger (auparse waits two), or when too much is open. The clock
-decides only on a host that has fallen silent.
+before. An event ends with EOE; with the third record of the host after PROCTITLE (EOE may come
+among those of other events); with a record of the host that is three seconds younger (auparse
+waits two); or when too much is open. The clock decides only on a host that has fallen silent.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from samlog.bus.base import Message, TopicPartition
 WAIT_S = 3.0
 SILENT = timedelta(seconds=WAIT_S)
 SILENT_WHOLE = timedelta(seconds=0.5)
+RECORDS_AFTER = 3
 MAX_OPEN = 64
 """Open events a host; the oldest one is released when there would be more."""
 MAX_HOSTS = 1_000
@@ -34,7 +35,8 @@ Host = tuple[str, str]
 class Group:
     """The messages of one event so far, in their order. ``due``: when silence ends it.
 
-    ``spans`` are the first and last offset per partition.
+    ``spans`` are the first and last offset per partition, ``after`` counts the host's records since
+    the event was ``whole``.
     """
 
     epoch: float
@@ -42,6 +44,7 @@ class Group:
     spans: dict[TopicPartition, tuple[int, int]] = field(default_factory=dict)
     size: int = 0
     whole: bool = False
+    after: int = 0
     due: datetime | None = None
 
 
@@ -139,11 +142,13 @@ class Joiner:
         self._bytes = 0
 
     def _release(self, groups: dict[str, Group], stamp: str, epoch: float) -> list[Group]:
-        ended = [
-            name
-            for name, group in groups.items()
-            if name != stamp and (group.whole or group.epoch < epoch - WAIT_S)
-        ]
+        ended: list[str] = []
+        for name, group in groups.items():
+            if name == stamp:
+                continue
+            group.after += group.whole
+            if group.after >= RECORDS_AFTER or group.epoch < epoch - WAIT_S:
+                ended.append(name)
         return [self._close(groups, name) for name in ended]
 
     def _close(self, groups: dict[str, Group], stamp: str) -> Group:

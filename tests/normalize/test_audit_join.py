@@ -79,9 +79,16 @@ def test_the_original_holds_all_records_in_order(step: NormalizeStep) -> None:
     assert event["event.original"].encode().split(b"\n") == lines(7)
 
 
-def test_the_next_record_of_the_host_ends_a_whole_event(step: NormalizeStep) -> None:
-    (event,) = run(step, messages([*lines(7), lines(8)[0]]))
+def test_the_third_record_of_the_host_ends_a_whole_event(step: NormalizeStep) -> None:
+    assert run(step, messages([*lines(7), *lines(8)[:2]])) == []
+    (event,) = run(step, messages(lines(8)[2:3], start=7))
     assert event["auditd.log.sequence"] == 7
+
+
+def test_eoe_may_come_among_the_records_of_another_event(step: NormalizeStep) -> None:
+    end = b"type=EOE msg=audit(1768050000.123:7): "
+    (event,) = run(step, messages([*lines(7), lines(8)[0], end]))
+    assert event["event.original"].endswith(end.decode())
 
 
 def test_eoe_ends_an_event_at_once(step: NormalizeStep) -> None:
