@@ -14,7 +14,7 @@ vim-cmd fire. The rest is in ``vsphere.log.*``; the text stays in ``message``.
 import re
 from datetime import UTC
 
-from normalize.address import set_endpoint
+from normalize.address import is_ip, set_endpoint
 from normalize.times import parse_iso
 from samlog.event import Event, RawEvent
 
@@ -100,7 +100,10 @@ def parse(raw: RawEvent) -> Event:
     event: Event = {"event.dataset": DATASET, "message": text}
     if raw.host:
         raw.fields.pop("host.hostname", None)
-        raw.fields.setdefault("host.name", raw.host)
+        if is_ip(raw.host):
+            event["host.ip"] = [raw.host]
+        else:
+            raw.fields.setdefault("host.name", raw.host)
     raw.fields.setdefault("event.timezone", "+00:00")
     if match := _EVENT.match(text):
         _vcenter(event, match)
@@ -108,13 +111,12 @@ def parse(raw: RawEvent) -> Event:
     elif match := _SERVICE.match(text):
         _service(event, match, text)
     elif match := _AGENT.match(text):
-        _agent(event, match, text)
+        _agent(event, match)
         _login(event, text[match.end() :])
     elif raw.program.lower() in ("shell", "esxshell") and (match := _SHELL.match(text)):
         _shell(event, match[1], text[match.end() :])
     elif match := _OBSERVED.match(text):
         event["vsphere.log.correlator"], event["vsphere.log.event_type"] = match.groups()
-        event["message"] = text[match.end() :]
     else:
         _login(event, text)
     return event
@@ -146,12 +148,11 @@ def _service(event: Event, match: re.Match[str], text: str) -> None:
     event["message"] = text[match.end() :].strip()
 
 
-def _agent(event: Event, match: re.Match[str], text: str) -> None:
+def _agent(event: Event, match: re.Match[str]) -> None:
     level, program, thread, details = match.groups()
     event["log.level"] = level
-    event["process.name"] = program
+    event["vsphere.log.agent"] = program
     event["process.thread.name"] = thread
-    event["message"] = text[match.end() :]
     for name, value in _DETAIL.findall(details or ""):
         if name == "user":
             # user=vpxuser:VSPHERE.LOCAL\kari is who the agent acts for
