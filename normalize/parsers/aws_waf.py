@@ -2,7 +2,8 @@
 
 Format: "Log fields for protection pack (web ACL) traffic" of the WAF developer guide. The request
 is ``http.*``, ``url.*``, ``source.*``; ``event.action`` is what WAF did, ``rule.id`` the rule that
-ended the evaluation. Headers are below ``aws.waf.request.headers.`` as they were sent.
+ended the evaluation. Headers are ``name: value`` in ``aws.waf.request.headers``: their names are
+the client's choice and become no fields.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any
 from normalize.address import is_ip
 from normalize.aws_names import read_arn, set_cloud
 from normalize.times import parse_epoch
-from normalize.vendor_object import MAX_NAME, objects, part, put, set_leaves, text
+from normalize.vendor_object import objects, part, put, set_leaves, text
 from normalize.web import set_url
 from samlog.event import Event, RawEvent
 
@@ -90,14 +91,14 @@ def _request(event: Event, request: Mapping[str, Any]) -> None:
     if path:
         set_url(event, f"{path}?{query}" if query else path)
         del event["url.original"]
+    headers: list[str] = []
     for header in objects(request.get("headers"), _MAX_HEADERS):
         name, value = text(header, "name"), text(header, "value")
-        if not name or len(name) > MAX_NAME:
-            continue
-        put(event, f"aws.waf.request.headers.{name}", value)
+        headers.append(f"{name}: {value}")
         if name.lower() == "user-agent":
             put(event, "user_agent.original", value)
         elif name.lower() == "referer":
             put(event, "http.request.referrer", value)
+    put(event, "aws.waf.request.headers", headers)
     known = ("headers", "clientIp", "httpMethod", "httpVersion", "requestId")
     set_leaves(event, "aws.waf.request", {k: v for k, v in request.items() if k not in known})

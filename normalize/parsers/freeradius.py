@@ -8,7 +8,7 @@ The user name is the attacker's choice: client and port are read from the end of
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from normalize.address import is_ip, set_endpoint
 from normalize.times import syslog_time, zone
@@ -158,7 +158,7 @@ def _detail(raw: RawEvent, match: re.Match[str]) -> Event:
     _time(event, match, raw)
     separator = "\n" if "\n" in raw.body else "#012"
     pairs: dict[str, str] = {}
-    for line in raw.body.split(separator)[1 : _MAX_PAIRS + 1]:
+    for line in _lines(raw.body.split(separator)[1 : _MAX_PAIRS + 1]):
         pair = _PAIR.match(line.removeprefix("#011").strip(" \t"))
         if pair is not None:
             name, value = pair[1].lower(), pair[2].strip().strip('"')
@@ -167,6 +167,25 @@ def _detail(raw: RawEvent, match: re.Match[str]) -> Event:
         put(event, f"freeradius.detail.{name.replace('-', '_')}", value)
     _accounting(event, pairs)
     return event
+
+
+def _lines(pieces: list[str]) -> Iterator[str]:
+    """Yields lines; a quoted value that holds the separator as text is one, up to its quote."""
+    parts: list[str] = []
+    for piece in pieces:
+        parts.append(piece.rstrip())
+        begun = parts[0].partition('"')[1]
+        if not begun or _closed(parts):
+            yield "#012".join(parts)
+            parts = []
+    if parts:
+        yield "#012".join(parts)
+
+
+def _closed(parts: list[str]) -> bool:
+    last = parts[-1]
+    whole = len(parts) > 1 or last.count('"') > 1
+    return whole and last.endswith('"') and not last.endswith('\\"')
 
 
 def _accounting(event: Event, pairs: Mapping[str, str]) -> None:

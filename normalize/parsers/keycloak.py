@@ -65,6 +65,19 @@ _NAMES = {
     "resourceType": "resource.type",
     "resourcePath": "resource.path",
 }
+_DETAILS = frozenset(
+    ("auth_method", "auth_type", "code_id", "redirect_uri", "consent", "remember_me", "token_id")
+    + ("refresh_token_id", "refresh_token_type", "refresh_token_sub", "grant_type", "scope")
+    + ("client_auth_method", "identity_provider", "identity_provider_identity", "email", "reason")
+    + ("previous_email", "updated_email", "previous_first_name", "updated_first_name", "node_ip")
+    + ("previous_last_name", "updated_last_name", "response_type", "response_mode", "sessionId")
+    + ("authSessionParentId", "authSessionTabId", "register_method", "custom_required_action")
+    + ("impersonator", "impersonator_realm", "signature_algorithm", "signature_required")
+    + ("requested_subject", "requested_issuer", "credential_type", "credential_id", "action")
+    + ("credential_user_label", "logout_triggered_by_required_action", "id", "representation")
+    + ("revoked_client", "validate_access_token", "not_before", "num_failures", "nonce", "state")
+)
+"""Constants of Keycloak's class Details, and of events as listeners send them."""
 _MOVED = frozenset(("realmId", "realmName", "clientId", "userId", "ipAddress", "error", "username"))
 
 
@@ -195,6 +208,24 @@ def _event(event: Event, fields: Mapping[str, Any]) -> None:
         event["event.outcome"] = "failure"
 
 
+def _details(event: Event, prefix: str, fields: Mapping[str, Any]) -> None:
+    """Keeps what Keycloak itself writes under its name, the rest in one list.
+
+    Bare values may hold commas, so that a user's name can look like names and values.
+    """
+    other: list[str] = []
+    for key, value in fields.items():
+        if key in _MOVED or value in (None, "", "null"):
+            continue
+        if key in _NAMES:
+            event[f"{prefix}.{_NAMES[key]}"] = value
+        elif key in _DETAILS:
+            event[f"{prefix}.{snake(key)}"] = value
+        else:
+            other.append(f"{key}={value}")
+    put(event, f"{prefix}.other", other)
+
+
 def _login(event: Event, kind: str, fields: Mapping[str, Any]) -> None:
     failed = bool(text(fields, "error")) or kind.endswith("_ERROR")
     event["keycloak.event_type"] = "login"
@@ -204,9 +235,7 @@ def _login(event: Event, kind: str, fields: Mapping[str, Any]) -> None:
     if kind in _STARTS:
         event["event.type"].append(_STARTS[kind])
     event["event.outcome"] = "failure" if failed else "success"
-    for key, value in fields.items():
-        if key not in _MOVED:
-            put(event, f"keycloak.login.{snake(key)}", None if value == "null" else value)
+    _details(event, "keycloak.login", fields)
     if redirect := text(fields, "redirect_uri"):
         set_url(event, redirect)
         if domain := event.get("url.domain"):
@@ -223,9 +252,7 @@ def _admin(event: Event, operation: str, fields: Mapping[str, Any]) -> None:
     if operation in _VERBS:
         event["event.type"].append(_VERBS[operation])
     event["event.outcome"] = "success"
-    for key, value in fields.items():
-        if key not in _MOVED:
-            put(event, f"keycloak.admin.{_NAMES.get(key) or snake(key)}", value)
+    _details(event, "keycloak.admin", fields)
     steps = text(fields, "resourcePath").split("/")
     if steps[0] == "users" and len(steps) > 1:
         put(event, "user.target.id", steps[1])

@@ -5,7 +5,8 @@ Format: audit.k8s.io/v1 (v1beta1, v1alpha1), one event a line, from the log or w
 diagnostic log. ECS fields: ``user.name``, ``source.ip`` (the client, the first of sourceIPs),
 ``event.action`` = verb, ``event.outcome`` by status and by the authorizer's decision,
 ``orchestrator.*`` the object. All of Kubernetes' own fields are below ``kubernetes.audit.`` in
-their spelling; dots in annotations become ``_``.
+their spelling; dots in annotations become ``_``. Of request and response objects the names of the
+API become fields (`normalize.kubernetes_names`), of secrets and config maps the keys alone.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 from normalize.address import is_ip
 from normalize.jsontext import load
+from normalize.kubernetes_names import known
 from normalize.vendor_object import part, put, set_leaves, text
 from samlog.event import Event, RawEvent
 
@@ -55,7 +57,6 @@ _IAM = frozenset(
 _AKS = ("kube-audit", "kube-audit-admin")
 _PREFIX = "kubernetes.audit"
 _APART = frozenset(("annotations", "requestObject", "responseObject", "objectRef"))
-_NOISE = frozenset(("managedFields",))
 _MAX_OBJECT_LEAVES = 128
 
 
@@ -151,14 +152,5 @@ def _vendor(event: Event, record: Mapping[str, Any]) -> None:
         value = {name.replace(".", "_"): item for name, item in part(record, key).items()}
         set_leaves(event, f"{_PREFIX}.{key}", value, as_sent=True)
     for key in ("requestObject", "responseObject"):
-        value = _without_noise(part(record, key))
+        value = known(part(record, key))
         set_leaves(event, f"{_PREFIX}.{key}", value, as_sent=True, limit=_MAX_OBJECT_LEAVES)
-
-
-def _without_noise(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Leaves out who manages which field: thousands of names without a value."""
-    kept = dict(value)
-    metadata = kept.get("metadata")
-    if isinstance(metadata, dict):
-        kept["metadata"] = {k: v for k, v in metadata.items() if k not in _NOISE}
-    return kept

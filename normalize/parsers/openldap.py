@@ -39,7 +39,12 @@ _LINE = re.compile(r"conn=(-?\d{1,20}) (?:(op|fd)=(\d{1,10}) )?([A-Za-z]{2,16})(
 _KEYS = re.compile(r'([a-z_]{2,16})=(?:"([^"]*)"|(\S*))')
 _ADDRESS = re.compile(r"(?:IP=)?(\[[0-9A-Fa-f:.]{2,45}\]|\d{1,3}(?:\.\d{1,3}){3}):(\d{1,5})\Z")
 _FIRST_VALUE = re.compile(r"[A-Za-z0-9.-]{1,64}=((?:[^,\\]|\\.)*)", re.DOTALL)
-_MAX_KEYS = 32
+_KNOWN = frozenset(
+    ("dn", "method", "mech", "ssf", "bind_ssf", "tls_ssf", "sasl_ssf", "base", "scope", "deref")
+    + ("filter", "tag", "err", "qtime", "etime", "nentries", "oid", "tls_proto", "tls_cipher")
+    + ("authcid", "authzid", "id", "new", "old", "newrdn", "deleteoldrdn", "attr", "msg", "proxy")
+)
+"""Names that slapd writes. A filter is the client's choice and may look like others."""
 
 _OPERATIONS: Mapping[str, tuple[str, str]] = {
     "BIND": ("authentication", "start"),
@@ -154,9 +159,8 @@ def _values(rest: str) -> dict[str, str]:
     if mark:
         found["text"] = message
     for match in _KEYS.finditer(text):
-        if len(found) >= _MAX_KEYS:
-            break
-        found.setdefault(match[1], match[3] if match[2] is None else match[2])
+        if match[1] in _KNOWN:
+            found.setdefault(match[1], match[3] if match[2] is None else match[2])
     return found
 
 

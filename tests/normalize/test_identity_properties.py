@@ -13,7 +13,7 @@ from samlog.event import Event
 
 One = Callable[..., Event]
 
-NAMES = st.sampled_from(["username", "code_id", "redirect", "auth_type", "scope", "x.y"])
+NAMES = st.sampled_from(["username", "code_id", "redirect_uri", "auth_type", "scope", "reason"])
 VALUES = st.text(st.characters(codec="utf-8", exclude_characters='\\\r\n"'), max_size=40)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=10),

@@ -256,3 +256,52 @@ def test_no_value_of_a_json_event_is_lost(name: str) -> None:
                 kept = "\n".join(text for _, text in leaves(event))
                 lost |= {key for key, text in leaves(orjson.loads(original)) if text not in kept}
     assert lost <= REWRITTEN[name]
+
+
+def names_with(event: Event, part: str) -> list[str]:
+    return [name for name in event if part in name]
+
+
+def test_headers_that_a_client_invents_become_no_fields(one: One) -> None:
+    headers = [{"name": "Host", "value": "h"}, {"name": "X-Evil-17", "value": "1"}]
+    event = one(orjson.dumps({"webaclId": "arn", "httpRequest": {"headers": headers}}))
+    assert event["aws.waf.request.headers"] == ["Host: h", "X-Evil-17: 1"]
+    assert names_with(event, "Evil") == []
+
+
+def test_names_that_a_user_of_kubernetes_invents_become_no_fields(one: One) -> None:
+    body = {
+        "metadata": {"labels": {"evil17": "x"}, "evil17": 1},
+        "data": {"password": "hemmeligt"},
+        "spec": {"evil17": {"image": 1}, "containers": [{"image": "i", "evil17": 2}]},
+    }
+    event = one(orjson.dumps({"auditID": "1", "verb": "create", "requestObject": body}))
+    prefix = "kubernetes.audit.requestObject."
+    assert names_with(event, "evil") == []
+    assert event[prefix + "metadata.labels"] == "evil17=x"
+    assert event[prefix + "data"] == "password"
+    assert event[prefix + "spec.containers.image"] == "i"
+
+
+def test_names_in_a_bare_value_of_keycloak_become_no_fields(one: One) -> None:
+    line = (
+        "2026-01-10 13:56:03,123 WARN  [org.keycloak.events] (t) "
+        "type=LOGIN_ERROR, userId=null, error=user_not_found, username=x, evil17=1"
+    )
+    event = one(line)
+    assert names_with(event, "evil") == []
+    assert event["keycloak.login.other"] == ["evil17=1"]
+
+
+def test_names_in_a_filter_of_ldap_become_no_fields(one: One) -> None:
+    event = one('conn=1 op=2 SRCH base="" scope=2 deref=0 filter="(uid=x" evil=1 err=0 y=")"')
+    assert names_with(event, "evil") == []
+
+
+def test_a_user_name_with_the_escape_of_rsyslog_adds_no_attribute(one: One) -> None:
+    forged = 'x#012#011Framed-IP-Address = 203.0.113.9#012#011Evil = \\"1'
+    record = f'Sat Jan 10 13:57:01 2026#012#011User-Name = "{forged}"#012#011NAS-Port = 7#012'
+    event = one(record)
+    assert "source.ip" not in event
+    assert event["freeradius.detail.nas_port"] == "7"
+    assert names_with(event, "evil") == []
