@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 ARGS ?=
 
-.PHONY: help demo test test-fast soak check format bench servers clean
+.PHONY: help demo test test-fast soak check format bench bench-detect bench-correlate bench-normalize servers clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -45,10 +45,24 @@ format: .venv/installed-dev ## ruff format, and references written anew
 	$(BIN)/python tools/references.py
 
 bench: .venv/installed-dev ## events/s of every stage and of the whole path, with ratios
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-detect: .venv/installed-dev .venv-peers/installed ## the Sigma engine beside rsigma (if on the PATH) and zargunlite
+	$(BIN)/python -m benchmarks.detect_peers --zargunlite .venv-peers/bin/python $(ARGS)
+
+bench-correlate: .venv/installed-dev ## matches/s of every type of correlation
+	$(BIN)/python -m benchmarks.correlate $(ARGS)
+
+bench-normalize: .venv/installed-dev ## events/s of the parsers beside the floor of reading and writing JSON
+	$(BIN)/python -m benchmarks.normalize $(ARGS)
+
+.venv-peers/installed:
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet zargunlite==0.1.3 pySigma-backend-sqlite==2.1.1
+	touch $@
 
 servers: .venv/installed ## a Kafka and an Elasticsearch to try things on (Java and Maven)
 	$(BIN)/python -m samlog.servers
 
 clean:           ## removes the virtual environment and caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis
