@@ -209,10 +209,12 @@ def summary_line(told: dict[str, dict[str, Any]], seconds: float) -> str:
         f"parsed {number(of('normalize', 'sent'))}",
         f"rejected {number(rejected)}" + (" (samlog dlq ls)" if rejected else ""),
         f"stored {number(of('store', 'created'))}",
-        f"detections {number(of('detect', 'sent'))}",
+        f"detections {number(of('detect', 'detections') + of('correlate', 'detections'))}",
         f"alerts {number(of('alerts', 'opened'))}",
         f"{seconds:.1f} s",
     ]
+    if windows := of("correlate", "open_windows"):
+        parts.append(f"{number(windows)} correlation windows are open (--finish closes them)")
     if restarts := of(RUN, "restarts"):
         parts.append(f"{number(restarts)} restarts (figures may miss a second of each)")
     return " · ".join(parts)

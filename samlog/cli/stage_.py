@@ -19,6 +19,7 @@ from samlog.clock import SystemClock
 from samlog.config import Settings
 from samlog.deadletter import Quota
 from samlog.errors import Exit
+from samlog.event import DETECTIONS
 from samlog.journal import Journal
 from samlog.loop import Loop
 from samlog.metrics import Metrics
@@ -182,6 +183,7 @@ def run_loop(
             "taken": counts.taken,
             "sent": counts.sent,
             "rejected": counts.rejected,
+            "detections": counts.by_topic[DETECTIONS],
             "redelivered": counts.redelivered,
             "batches": counts.batches,
             "reasons": dict(counts.reasons),
