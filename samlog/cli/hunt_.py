@@ -39,7 +39,7 @@ class Asked(NamedTuple):
     "Example: samlog hunt my-rule.yml --query\n\n"
     "Run Sigma rules over stored events, newest first. RULE is a file, a folder, or an id or file "
     "name of the rules that are configured [builtin]. What is found is what the stream would have "
-    "found. Exit 0 with hits, 1 without."
+    "found. Exit 0 with hits; 1 without, or when a rule could not be asked."
 )
 @click.argument("rules", nargs=-1, required=True, metavar="RULE...")
 @click.option("--since", help="Oldest time (inclusive): 2026-01-10, or 15m, 24h, 7d for ago.")
@@ -74,7 +74,7 @@ def command(
     store = pipeline.open_store(settings, clock)
     started = clock.monotonic_s()
     try:
-        hunts = [_hunt(store, span, rule, limit, as_json) for rule in asked]
+        hunts = list(filter(None, (_asked(store, span, rule, limit, as_json) for rule in asked)))
     finally:
         store.close()
     hits = sum(hunt.hits for hunt in hunts)
@@ -83,7 +83,7 @@ def command(
         f"{number(len(hunts))} rules asked · {number(sum(h.candidates for h in hunts))} events "
         f"looked at · {clock.monotonic_s() - started:.2f} s"
     )
-    return Exit.DONE if hits else Exit.FAILED
+    return Exit.DONE if hits and len(hunts) == len(asked) else Exit.FAILED
 
 
 def _units(units: Sequence[str], settings: Settings) -> tuple[str, ...]:
@@ -129,6 +129,15 @@ def _show_queries(asked: Sequence[Asked], as_json: bool) -> int:
         click.echo(f"# {harmless(each.rule.title, 300)} ({harmless(each.rule.author, 200)})")
         click.echo(each.query)
     return Exit.DONE
+
+
+def _asked(store: EventStore, span: Query, asked: Asked, limit: int, as_json: bool) -> Hunt | None:
+    """Returns one rule's hunt; None, told on stderr, where the store does not take its query."""
+    try:
+        return _hunt(store, span, asked, limit, as_json)
+    except ConfigError as error:
+        summary(harmless(f"{asked.rule.path}: {error}", 600))
+        return None
 
 
 def _hunt(store: EventStore, span: Query, asked: Asked, limit: int, as_json: bool) -> Hunt:

@@ -53,9 +53,12 @@ def body_of(query: Query) -> dict[str, Any]:
 
 
 def _clause(query: Query) -> dict[str, Any]:
-    """Rules are asked as Kibana would ask them: case counts there in a name without .caseless."""
+    """Rules are asked as Kibana asks them: case counts in a name without ``.caseless``.
+
+    Not lenient, as the index is: what is too complex for the server must not look like no hit.
+    """
     if query.from_rule:
-        return {"query_string": {"query": query.text}}
+        return {"query_string": {"query": query.text, "lenient": False}}
     return to_elastic(query.text)
 
 
