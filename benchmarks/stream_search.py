@@ -42,7 +42,10 @@ MOST_HITS = 10_000
 
 @dataclass
 class Difference:
-    """A rule whose hits differ. ``cause`` is a sentence, empty where nobody knows it."""
+    """A rule whose hits differ. ``cause`` is a sentence, empty where nobody knows it.
+
+    ``search`` is -1 where the rule has no query, or Elasticsearch refuses it.
+    """
 
     rule: Rule
     stream: int
@@ -135,7 +138,8 @@ def compare(
         try:
             ids = search(query.text)
         except ConfigError as error:
-            told.different.append(Difference(query.rule, len(stream), -1, str(error)[:200]))
+            cause = f"Elasticsearch: {_short(error).rpartition('request: ')[2][:200]}"
+            told.different.append(Difference(query.rule, len(stream), -1, cause))
             continue
         if ids != stream:
             cause = _cause(query, ids ^ stream, long)
@@ -185,7 +189,7 @@ def markdown(told: Comparison, command: str) -> str:
             "|---|---|---:|---:|---|---|",
             *rows,
             "",
-            "`-`: the rule has no query, and `sigma convert` says so. `samlog hunt` runs these "
+            "`-`: the rule has no query, or Elasticsearch refuses it. `samlog hunt` runs these "
             "rules too: its queries are wider and it asks the rule about every event they bring, "
             "so it finds what the stream finds, long values included.",
             "",

@@ -14,7 +14,7 @@ from pathlib import Path
 from sigma.backends.sqlite import sqliteBackend
 from sigma.collection import SigmaCollection
 from sigma.exceptions import SigmaError
-from zargunlite import ZargunCore
+from zargunlite.core import ZargunCore
 from zargunlite.model import ZircoliteRule
 
 
