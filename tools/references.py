@@ -322,10 +322,9 @@ def _example(event: dict[str, Any], path: Path) -> Iterator[str]:
     """Yields the first event of a sample, as it came and as it is stored."""
     before = str(event.get("event.original", ""))
     if not before:
-        stem = path.name.removesuffix(".expected.json")
-        sent = [p for p in path.parent.glob(f"{stem}.*") if p != path]
+        sent = [p for p in path.parent.glob(f"{path.name.split('.')[0]}.*") if p != path]
         before = sent[0].read_bytes().decode("utf-8", "replace").rstrip() if sent else ""
-    made = {name: value for name, value in event.items() if not name.startswith(_FRAME)}
+    made = {name: event[name] for name in event if not name.startswith(_FRAME)}
     after = json.dumps(made, ensure_ascii=False, indent=2)
     yield from ("", "## Example", "", "Before:", "", "```text")
     yield before if len(before) <= _MAX_EXAMPLE else before[:_MAX_EXAMPLE] + " ..."
@@ -363,7 +362,10 @@ def written() -> dict[Path, str]:
 
 def left_over() -> list[Path]:
     """Returns pages of log sources that are no more."""
-    return sorted(set((FOLDER / "sources").glob("*.md")) - log_sources().keys())
+    from normalize.registry import load_parsers
+
+    names = {f"{parser.NAME}.md" for parser in load_parsers()}
+    return sorted(path for path in (FOLDER / "sources").glob("*.md") if path.name not in names)
 
 
 def stale() -> list[str]:
