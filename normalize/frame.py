@@ -100,6 +100,7 @@ class Normalizer:
             digest = sha256_hex(original.encode())
         own = event.pop("samlog.origin", "") or (envelope.origin if envelope else "")
         origin = context.origin or own or context.fallback
+        told = event.pop("samlog.log_class", "")
         shape = strip_reserved(event)
         # An agent's clock may be wrong: what happened before we got it is possible.
         latest = max(raw.received_at, context.received)
@@ -112,6 +113,8 @@ class Normalizer:
             changed.append("host.name")
         set_related(event, shape_of(event).related if changed else shape.related)
         event.update(base)
+        if told in parser.LOG_CLASSES:
+            event["samlog.log_class"] = told
         event.update(context.fields)
         event["event.id"] = event_id(base["samlog.unit"], origin, number, digest)
         event["event.original"] = original

@@ -49,6 +49,7 @@ class Parser(Protocol):
     ``PROGRAMS`` are the syslog program names that it reads ("" in it: also without a header).
     ``LOGSOURCES`` are the Sigma logsources that its events answer to.
     ``LOG_CLASSES`` are the classes of the common logging practice (LC-01 ..) that it satisfies.
+    Where these are several, ``parse`` may name the one of an event in ``samlog.log_class``.
 
     A module may also say, for its page in ``docs/reference/sources/``: ``SPECIFICATION``, a tuple
     of the documents that define the format, and ``SETTINGS``, Markdown about what to set at the

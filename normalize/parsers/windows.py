@@ -32,6 +32,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from normalize.windows import evtx_json, flat, winlogbeat, xml_event
+from normalize.windows.classes import CLASSES
 from normalize.windows.mapper import to_ecs
 from normalize.windows.record import WindowsEvent
 from normalize.windows.times import zone_of
@@ -58,7 +59,7 @@ HINTS = frozenset(
 )
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES: tuple[Mapping[str, str], ...] = ({"product": "windows"},)
-LOG_CLASSES = ("LC-04", "LC-01", "LC-02", "LC-03", "LC-06", "LC-11", "LC-16", "LC-22")
+LOG_CLASSES = CLASSES
 
 SEARCHED = 512
 

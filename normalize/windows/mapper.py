@@ -4,6 +4,7 @@ from functools import lru_cache
 from itertools import islice
 
 from normalize.windows import channels, powershell, security, sysmon
+from normalize.windows.classes import log_class
 from normalize.windows.plan import Plan, compile_plan
 from normalize.windows.record import MAX_FIELDS, EventData, Names, WindowsEvent
 from normalize.windows.system import set_account, set_outcome
@@ -44,12 +45,13 @@ USER_DATA = Names("winlog.user_data.")
 
 
 @lru_cache(maxsize=4096)
-def route(channel: str, provider: str, code: str) -> tuple[str, Plan, bool]:
-    """Returns dataset, plan and whether it is Sysmon's; cached, since triples repeat."""
+def route(channel: str, provider: str, code: str) -> tuple[str, Plan, bool, str]:
+    """Returns dataset, plan, whether it is Sysmon's, log class; cached, since triples repeat."""
     family = (provider or channel).lower()
     plans = FAMILIES.get(family, {})
     dataset = DATASETS.get(channel.lower(), OTHER_DATASET)
-    return dataset, plans.get(code, UNKNOWN), plans is sysmon.PLANS
+    found = log_class(channel, provider, code)
+    return dataset, plans.get(code, UNKNOWN), plans is sysmon.PLANS, found
 
 
 def to_ecs(event: WindowsEvent, raw: RawEvent) -> Event:
@@ -68,13 +70,14 @@ def to_ecs(event: WindowsEvent, raw: RawEvent) -> Event:
         data = event.data = dict(islice(data.items(), MAX_FIELDS))
     for name, value in data.items():
         out[EVENT_DATA[name]] = value
-    dataset, plan, is_sysmon = route(event.channel, event.provider, event.code)
+    dataset, plan, is_sysmon, found = route(event.channel, event.provider, event.code)
     out["event.kind"] = "event"
     set_account(out)
     plan.run(out, data)
     if "event.action" not in out and (task := out.get("winlog.task")):
         out["event.action"] = task
     out["event.dataset"] = dataset
+    out["samlog.log_class"] = found
     set_outcome(out)
     computer = out.get("winlog.computer_name")
     if computer and "host.name" not in out:
