@@ -57,6 +57,7 @@ def read_identity(event: Event, table: str, row: Row) -> None:
     address = text(row, "IPAddress")
     if is_ip(address):
         event["host.ip"] = [address]
+        event["source.ip"] = address
     target = text(row, "DestinationIPAddress")
     if is_ip(target):
         event["destination.ip"] = target
@@ -110,6 +111,7 @@ def read_mail(event: Event, table: str, row: Row) -> None:
         event["related.ip"] = senders
     if is_ip(text(row, "IPAddress")):
         event["host.ip"] = [row["IPAddress"]]
+        event.setdefault("source.ip", row["IPAddress"])
     if url := text(row, "Url"):
         set_url(event, url)
     people = [

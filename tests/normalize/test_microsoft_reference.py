@@ -120,6 +120,13 @@ FAULTS = (
         ("AzureActiveDirectory",),
     ),
     Fault(
+        ("defender_xdr",),
+        "",
+        ("source.ip",),
+        "none: only host.ip, though 'CloudAppEvents' and 'IdentityLogonEvents' call IPAddress that "
+        "of the endpoint that communicates, and no IP-based search or rule would find a sign-in",
+    ),
+    Fault(
         ("defender_endpoint",),
         "beats",
         ("event.dataset", "event.provider"),
