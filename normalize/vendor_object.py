@@ -105,6 +105,12 @@ def _add(event: Event, name: str, value: Any) -> None:
         event[name] = [*values, *value] if isinstance(value, list) else [*values, value]
 
 
+def set_class(event: Event, by_category: Mapping[str, str], other: str = "") -> None:
+    """Sets ``samlog.log_class`` by the first of the event's categories that has one."""
+    found = [by_category[word] for word in event.get("event.category", ()) if word in by_category]
+    put(event, "samlog.log_class", found[0] if found else other)
+
+
 def text(record: Mapping[str, Any], *path: str) -> str:
     """Returns the text at ``path`` in nested objects, "" when there is none.
 

@@ -62,6 +62,7 @@ def parse(raw: RawEvent) -> Event:
         "event.kind": "alert",
         "event.category": ["intrusion_detection"],
         "event.type": ["info"],
+        "samlog.log_class": "LC-09",
     }
     put(event, "@timestamp", text(record, "updatedAt") or text(record, "createdAt"))
     put(event, "event.action", text(action, "actionType"))

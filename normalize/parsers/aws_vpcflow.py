@@ -94,7 +94,7 @@ def matches(raw: RawEvent) -> bool:
 
 def parse(raw: RawEvent) -> Event:
     """Returns the event; a line of unknown order, and a header alone, keep their text."""
-    event: Event = {"event.dataset": "aws.vpcflow"}
+    event: Event = {"event.dataset": "aws.vpcflow", "samlog.log_class": "LC-07"}
     set_cloud(event)
     line = raw.body if raw.json is None else _line_in(raw.json)
     if line is not None:

@@ -62,6 +62,7 @@ def parse(raw: RawEvent) -> Event:
         "event.type": ["access", "denied" if action in _DENIED else "allowed"],
         "network.protocol": "http",
         "network.transport": "tcp",
+        "samlog.log_class": "LC-13",
     }
     moment = record.get("timestamp")
     if isinstance(moment, (int, float)) and not isinstance(moment, bool):

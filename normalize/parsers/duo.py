@@ -13,7 +13,7 @@ from typing import Any
 from normalize.address import is_ip, set_port
 from normalize.jsontext import load
 from normalize.times import parse_epoch
-from normalize.vendor_object import part, put, set_leaves, text
+from normalize.vendor_object import part, put, set_class, set_leaves, text
 from samlog.event import Event, RawEvent
 
 NAME = "duo"
@@ -73,6 +73,7 @@ def parse(raw: RawEvent) -> Event:
         set_leaves(event, prefix, record)
     else:
         reader(event, prefix, record)
+    set_class(event, {"iam": "LC-02", "configuration": "LC-02"}, "LC-01")
     return event
 
 

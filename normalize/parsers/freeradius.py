@@ -107,6 +107,7 @@ def _line(event: Event, text: str) -> None:
         event["message"] = text
         return
     good = login[1] == "Login OK"
+    event["samlog.log_class"] = "LC-01"
     event["event.category"] = ["authentication"]
     event["event.type"] = ["start", "allowed"] if good else ["start", "denied"]
     event["event.action"] = login[1].lower().replace(" ", "-")
@@ -193,6 +194,7 @@ def _accounting(event: Event, pairs: Mapping[str, str]) -> None:
     status = pairs.get("acct-status-type", "").lower()
     kind = pairs.get("packet-type", "").lower()
     event["event.category"] = ["session", "network"] if status else ["authentication"]
+    event["samlog.log_class"] = "LC-10" if status else "LC-01"
     event["event.type"] = [_ACCT.get(status, "info")]
     put(event, "event.action", f"accounting-{status}" if status else kind)
     if kind in ("access-accept", "access-reject"):

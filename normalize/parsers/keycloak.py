@@ -195,8 +195,10 @@ def _is_open(pieces: list[str]) -> bool:
 def _event(event: Event, fields: Mapping[str, Any]) -> None:
     event["event.kind"] = "event"
     if operation := text(fields, "operationType"):
+        event["samlog.log_class"] = "LC-02"
         _admin(event, operation, fields)
     else:
+        event["samlog.log_class"] = "LC-01"
         _login(event, text(fields, "type"), fields)
     for key in ("realmId", "realmName", "clientId"):
         put(event, f"keycloak.{_NAMES[key]}", text(fields, key))

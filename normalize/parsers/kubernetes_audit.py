@@ -15,7 +15,7 @@ from typing import Any
 from normalize.address import is_ip
 from normalize.jsontext import load
 from normalize.kubernetes_names import known
-from normalize.vendor_object import part, put, set_leaves, text
+from normalize.vendor_object import part, put, set_class, set_leaves, text
 from samlog.event import Event, RawEvent
 
 NAME = "kubernetes_audit"
@@ -79,6 +79,7 @@ def parse(raw: RawEvent) -> Event:
     _what(event, record)
     _outcome(event, record)
     _vendor(event, record)
+    set_class(event, {"api": "LC-23"}, "LC-15")
     cluster = text(raw.json or {}, "resourceId").rpartition("/")[2]
     put(event, "orchestrator.cluster.name", cluster.lower())
     return event

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from normalize.address import is_ip
-from normalize.vendor_object import objects, part, put, set_leaves, text
+from normalize.vendor_object import objects, part, put, set_class, set_leaves, text
 from normalize.web import set_url
 from samlog.event import Event, RawEvent
 
@@ -102,6 +102,7 @@ def parse(raw: RawEvent) -> Event:
     _actor(event, part(record, "actor"))
     _targets(event, record.get("target"))
     _vendor(event, record)
+    set_class(event, {"authentication": "LC-01", "iam": "LC-02"}, "LC-23")
     return event
 
 

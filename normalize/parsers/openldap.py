@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from normalize.address import set_endpoint
 from normalize.times import parse_epoch
-from normalize.vendor_object import put
+from normalize.vendor_object import put, set_class
 from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
@@ -123,6 +123,7 @@ def parse(raw: RawEvent) -> Event:
     if line[2]:
         event["openldap.operation" if line[2] == "op" else "openldap.fd"] = int(line[3])
     _operation(event, line[4], text[line.end() :])
+    set_class(event, {"iam": "LC-02"}, "LC-01")
     return event
 
 
