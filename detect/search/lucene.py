@@ -7,21 +7,26 @@ is in parentheses and nothing relies on precedence, which Lucene's classic synta
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from detect.condition import And, FieldTest, Node, Not, Or, Pattern
 from detect.evaluate import keyword_text
 from detect.search.network import address_forms
 from detect.search.regex import alternatives, lucene_regex
-from detect.text import Slot, address, number
+from detect.search.syntax import (
+    EVERYTHING,
+    NOTHING,
+    joined,
+    name_text,
+    not_searchable,
+    quoted,
+    with_gaps,
+)
+from detect.search.typed import address, leaf, number, refused, truth
+from detect.text import Slot
 from samlog.errors import RuleError
 from samlog.store.fields import Kind, kind
 
-EVERYTHING = "*:*"
-NOTHING = "(NOT *:*)"
-
-_PLAIN = re.compile(r"[^\w]", re.ASCII)
-_NAME = re.compile(r"[^\w.@]", re.ASCII)
 _STRINGS = frozenset({"eq", "contains", "starts", "ends", "glob"})
 _CASED = frozenset(f"c{op}" for op in _STRINGS)
 _CASE_COUNTS = _CASED | {"re"}
@@ -57,31 +62,6 @@ def lucene(node: Node, anywhere: Sequence[str], *, widen: bool = False) -> str:
     return _Writer(anywhere, widen).node(node, True)
 
 
-def joined(parts: Sequence[str], word: str) -> str:
-    """Returns ``(a OR b)``; a single part stays as it is."""
-    return parts[0] if len(parts) == 1 else f"({f' {word} '.join(parts)})"
-
-
-def name_text(field: str) -> str:
-    """Returns a field's name as it stands in a query."""
-    return _NAME.sub(r"\\\g<0>", field)
-
-
-def quoted(text: str) -> str:
-    """Returns a whole value in quotation marks."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def with_gaps(text: str) -> str:
-    """Returns a literal as a part of a wildcard term."""
-    return _PLAIN.sub(_escape, text)
-
-
-def _escape(found: re.Match[str]) -> str:
-    # Letters beyond ASCII are plain, and behind a backslash would not be put into lower case.
-    return found[0] if found[0].isalnum() else f"\\{found[0]}"
-
-
 class _Writer:
     def __init__(self, anywhere: Sequence[str], widen: bool) -> None:
         self._anywhere = anywhere
@@ -93,6 +73,9 @@ class _Writer:
             return f"(NOT {self.node(node.node, not positive)})"
         word = "AND" if isinstance(node, And) else "OR"
         nodes = node.nodes if isinstance(node, And | Or) else (node,)
+        if self._widen and sum(getattr(part, "slot", "") is None for part in nodes) >= MANY:
+            # Each keyword is asked of every field: a server refuses so many clauses.
+            return EVERYTHING if positive else NOTHING
         parts: list[str] = []
         groups: dict[tuple[Slot, bool], list[FieldTest]] = {}
         for part in nodes:
@@ -139,7 +122,7 @@ class _Writer:
                 if self._widen and not positive:
                     return NOTHING
                 return _words(field, tests, word, self._widen)
-            return _WRITERS.get(kind(field), _refused)(field, tests, word)
+            return _WRITERS.get(kind(field), refused)(field, tests, word)
         except RuleError:
             if not self._widen:
                 raise
@@ -151,7 +134,7 @@ class _Writer:
             return EVERYTHING
         if test.op not in _STRINGS:
             if not self._widen:
-                raise _not_searchable(f"the keyword {keyword_text(test)!r}", test.op)
+                raise not_searchable(f"the keyword {keyword_text(test)!r}", test.op)
             return EVERYTHING if positive else NOTHING
         value = _string_value(test)
         parts = [f"{name_text(place)}.\\*.caseless:{value}" for place in self._anywhere]
@@ -199,7 +182,7 @@ def _keyword(field: str, tests: Sequence[FieldTest], word: str) -> str:
         empty = f"(_exists_:{name} AND (NOT {name}:?*))"
         return empty if test.op.endswith("eq") else f"_exists_:{name}"
     if test.op not in _LISTED:
-        raise _not_searchable(f"{field}, which is kept as text,", test.op)
+        raise not_searchable(f"{field}, which is kept as text,", test.op)
     if test.op not in _CASED:
         name += ".caseless"
     if word == "AND":
@@ -296,7 +279,7 @@ def _words(field: str, tests: Sequence[FieldTest], word: str, widen: bool = Fals
 def _words_of(field: str, test: FieldTest, widen: bool) -> str:
     name = name_text(field)
     if test.op not in _STRINGS | _CASED:
-        raise _not_searchable(f"{field}, which is indexed by words,", test.op)
+        raise not_searchable(f"{field}, which is indexed by words,", test.op)
     pieces = test.arg.pieces if isinstance(test.arg, Pattern) else ((test.arg,),)
     found: list[str] = []
     for literal in (literal for piece in pieces for literal in piece if literal):
@@ -311,89 +294,11 @@ def _words_of(field: str, test: FieldTest, widen: bool) -> str:
     return joined([f"{name}:{text}" for text in dict.fromkeys(found)], "AND")
 
 
-def _address(field: str, tests: Sequence[FieldTest], word: str) -> str:
-    name = name_text(field)
-    parts: list[str] = []
-    for test in tests:
-        if test.op == "cidr" or (test.op == "eq" and address(test.arg)):
-            parts.append(f"{name}:{quoted(test.arg)}")
-        elif test.op == "eq":
-            parts.append(NOTHING)
-        elif test.op == "starts" and re.fullmatch(r"(\d{1,3}\.){1,3}", test.arg):
-            octets = test.arg.rstrip(".").split(".")
-            network = ".".join(octets + ["0"] * (4 - len(octets)))
-            parts.append(f'{name}:"{network}/{8 * len(octets)}"')
-        else:
-            raise _not_searchable(f"{field}, which is an address,", test.op)
-    return joined(parts, word)
-
-
-def _number(field: str, tests: Sequence[FieldTest], word: str) -> str:
-    name = name_text(field)
-    parts: list[str] = []
-    for test in tests:
-        value = number(test.arg) if test.op == "eq" else test.arg
-        if test.op == "cmp":
-            parts.append(f"{name}:{_range(*test.arg)}")
-        elif test.op not in ("eq", "num"):
-            raise _not_searchable(f"{field}, which is a number,", test.op)
-        elif value is None or (kind(field) is Kind.LONG and value != int(value)):
-            parts.append(NOTHING)
-        else:
-            parts.append(f"{name}:{quoted(str(value))}")
-    return joined(parts, word)
-
-
-def _range(operator: str, limit: float) -> str:
-    return {
-        "<": f"{{* TO {limit}}}",
-        "<=": f"[* TO {limit}]",
-        ">": f"{{{limit} TO *}}",
-        ">=": f"[{limit} TO *]",
-        "==": quoted(str(limit)),
-    }[operator]
-
-
-def _truth(field: str, tests: Sequence[FieldTest], word: str) -> str:
-    parts = []
-    for test in tests:
-        if test.op != "eq":
-            raise _not_searchable(f"{field}, which is true or false,", test.op)
-        known = test.arg in ("true", "false")
-        parts.append(f"{name_text(field)}:{test.arg}" if known else NOTHING)
-    return joined(parts, word)
-
-
-def _leaf(field: str, tests: Sequence[FieldTest], word: str) -> str:
-    """Writes tests of what is below a flattened field: whole values, in the case they have."""
-    if any(test.op not in ("eq", "ceq") for test in tests):
-        raise _not_searchable(f"{field}, which is kept as JSON,", tests[0].op)
-    values: Iterable[str] = (quoted(test.arg) for test in tests)
-    return f"{name_text(field)}:{joined(list(values), word)}"
-
-
-def _refused(field: str, tests: Sequence[FieldTest], word: str) -> str:
-    raise _not_searchable(f"{field}, which is {kind(field).value},", tests[0].op)
-
-
-_OPERATIONS = {
-    "ref": "compared with another field",
-    "cmp": "compared by size",
-    "part": "asked for a part of a time",
-    "re": "matched by a regular expression",
-}
-
-
-def _not_searchable(what: str, op: str) -> RuleError:
-    how = _OPERATIONS.get(op, "searched in this way")
-    return RuleError(f"{what} cannot be {how} in a search", reason="not_searchable")
-
-
 _WRITERS: Mapping[Kind, Callable[[str, Sequence[FieldTest], str], str]] = {
     Kind.KEYWORD: _keyword,
-    Kind.IP: _address,
-    Kind.LONG: _number,
-    Kind.DOUBLE: _number,
-    Kind.BOOLEAN: _truth,
-    Kind.FLATTENED: _leaf,
+    Kind.IP: address,
+    Kind.LONG: number,
+    Kind.DOUBLE: number,
+    Kind.BOOLEAN: truth,
+    Kind.FLATTENED: leaf,
 }

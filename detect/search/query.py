@@ -9,7 +9,8 @@ from detect.engine import NOT_SEARCHED
 from detect.logsource import Source
 from detect.mappings import SOURCES
 from detect.rule import ParsedRule, Rule, Unmapped
-from detect.search.lucene import joined, lucene, name_text, quoted
+from detect.search.lucene import lucene
+from detect.search.syntax import joined, name_text, quoted
 from samlog.ecs import FIELDS
 from samlog.errors import RuleError
 from samlog.store.fields import SEARCH_TRUNCATED, Kind, kind

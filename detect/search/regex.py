@@ -196,7 +196,7 @@ class _Writer:
         text = self._all(inner)
         if not text:
             return ""
-        alone = len(inner) == 1 and inner[0][0] not in (c.MAX_REPEAT, c.MIN_REPEAT)
+        alone = len(inner) == 1 and not text.endswith(("?", "*", "+", "}"))
         body = text if alone else f"({text})"
         if high is c.MAXREPEAT:
             return body + {0: "*", 1: "+"}.get(low, f"{{{low},}}")
@@ -282,7 +282,11 @@ def _within(code: int, ranges: Iterable[tuple[int, int]]) -> bool:
 
 
 def _group(alternatives: Sequence[str]) -> str:
-    return f"({'|'.join(dict.fromkeys(alternatives))})"
+    """Returns ``(a|b)``; an empty alternative, which Lucene does not take, makes it optional."""
+    named = [text for text in dict.fromkeys(alternatives) if text]
+    if not named:
+        return ""
+    return f"({'|'.join(named)})" + "?" * ("" in alternatives)
 
 
 def _range(low: int, high: int) -> str:

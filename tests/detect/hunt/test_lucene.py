@@ -62,6 +62,8 @@ def test_a_test_of_a_keyword(op: str, arg: Any, query: str) -> None:
         ("source.ip", "eq", "-", "(NOT *:*)"),
         ("source.ip", "starts", "10.1.", 'source.ip:"10.1.0.0/16"'),
         ("dll.code_signature.exists", "eq", "true", "dll.code_signature.exists:true"),
+        ("samlog.json.a", "eq", "17", 'samlog.json.a:"17"'),
+        ("samlog.json.a", "ceq", "Ab", 'samlog.json.a:"Ab"'),
         ("message", "contains", "cleared", "message:*cleared*"),
         ("message", "contains", "log cleared", 'message:"log cleared"'),
     ],
@@ -135,6 +137,14 @@ def test_a_keyword_is_looked_for_in_all_fields_of_the_sender() -> None:
     )
 
 
+def test_widened_many_keywords_are_left_to_the_rule() -> None:
+    words = Or(tuple(FieldTest(None, "contains", f"word{n}") for n in range(40)))
+
+    assert text(words, widen=True) == "*:*"
+    assert text(Not(words), widen=True) == "(NOT (NOT *:*))"
+    assert "word39" in text(words)
+
+
 @pytest.mark.parametrize(
     ("slot", "op", "arg"),
     [
@@ -145,6 +155,7 @@ def test_a_keyword_is_looked_for_in_all_fields_of_the_sender() -> None:
         (F, "cidr", "::/3"),
         ("source.ip", "contains", "7"),
         ("destination.port", "contains", "7"),
+        ("samlog.json.a", "eq", "ab"),
         ("event.original", "contains", "x"),
         (None, "re", ("x", "")),
         ("message", "re", ("x", "")),
