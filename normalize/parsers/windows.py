@@ -28,10 +28,10 @@ Where documents differ on purpose from those of Elastic's integrations:
 - ``process.args`` follow CommandLineToArgvW (theirs keep quotes in event 4688).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from normalize.windows import evtx_json, flat, winlogbeat, xml_event
+from normalize.windows import evtx_json, flat, named, winlogbeat, xml_event
 from normalize.windows.classes import CLASSES
 from normalize.windows.mapper import to_ecs
 from normalize.windows.record import WindowsEvent
@@ -75,6 +75,10 @@ def matches(raw: RawEvent) -> bool:
 
 def parse(raw: RawEvent) -> Event:
     """Returns the document of one event; see `normalize.windows.mapper.to_ecs`."""
+    if raw.program:
+        # The relay's header names the event's provider as its program; it is no process.
+        raw.fields.pop("process.name", None)
+        raw.fields.pop("process.pid", None)
     return to_ecs(_read(raw), raw)
 
 
@@ -88,23 +92,28 @@ def _read(raw: RawEvent) -> WindowsEvent:
             raise BadEvent("empty_event", "there is no text to read")
         return WindowsEvent(out={"message": text}, irregular=True)
     kind = _reader(obj)
-    if kind == "winlogbeat":
-        return winlogbeat.read(obj)
-    if kind == "old_winlogbeat":
-        return winlogbeat.read_old(obj)
-    if kind == "evtx":
-        return evtx_json.read(obj)
-    if kind == "xml":
-        return xml_event.read(str(obj["message"]))
+    if kind is not None and kind != "flat":
+        return READERS[kind](obj)
     event = flat.read(obj, zone_of(raw.tz))
     event.irregular = event.irregular or kind is None
     return event
 
 
+READERS: dict[str, Callable[[Mapping[str, Any]], WindowsEvent]] = {
+    "winlogbeat": winlogbeat.read,
+    "old_winlogbeat": winlogbeat.read_old,
+    "evtx": evtx_json.read,
+    "named": named.read,
+    "xml": lambda obj: named.read_xml(obj, named.xml_of(obj)),
+    "wrapped": lambda obj: named.read_wrapped(obj, obj["properties"]),
+    "wazuh": lambda obj: named.read_wazuh(obj, _wazuh(obj) or {}),
+}
+
+
 def _reader(obj: Mapping[str, Any]) -> str | None:
     """Names the adapter for an object, None where it is no Windows event that is known."""
     if "EventID" in obj and ("Channel" in obj or "SourceName" in obj or "ProviderGuid" in obj):
-        return "flat"
+        return "named" if "StringInserts" in obj else "flat"
     if isinstance(obj.get("winlog"), dict):
         return "winlogbeat"
     if "winlog.event_id" in obj and "winlog.channel" in obj:
@@ -116,7 +125,26 @@ def _reader(obj: Mapping[str, Any]) -> str | None:
         return "evtx"
     if "event_id" in obj and ("log_name" in obj or "source_name" in obj):
         return "old_winlogbeat"
-    message = obj.get("message")
-    if isinstance(message, str) and message.lstrip()[:6] == "<Event":
+    return _other_reader(obj)
+
+
+def _other_reader(obj: Mapping[str, Any]) -> str | None:
+    if "event_id" in obj and "channel" in obj and ("provider_name" in obj or "computer" in obj):
+        return "named"
+    if "EventID" in obj and "EventLog" in obj and "Source" in obj:
+        return "named"
+    if named.xml_of(obj):
         return "xml"
+    properties = obj.get("properties")
+    if isinstance(properties, dict) and "Channel" in properties:
+        return "wrapped" if "EventId" in properties or "EventID" in properties else None
+    return "wazuh" if _wazuh(obj) is not None else None
+
+
+def _wazuh(obj: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    data = obj.get("data")
+    for place in (obj, data if isinstance(data, dict) else {}):
+        win = place.get("win")
+        if isinstance(win, dict) and isinstance(win.get("system"), dict):
+            return win
     return None

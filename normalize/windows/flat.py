@@ -39,6 +39,7 @@ COPIED = {
     "ActivityID": "winlog.activity_id",
     "RelatedActivityID": "winlog.related_activity_id",
     "UserID": "winlog.user.identifier",
+    "SystemUserId": "winlog.user.identifier",
     "Category": "winlog.task",
     "Opcode": "winlog.opcode",
     "Message": "message",
@@ -143,17 +144,18 @@ TAKEN: dict[str, str | Take] = {
     **COPIED,
     **{name: _shipper(name) for name in SHIPPER},
     **dict.fromkeys(
-        ("EventID", "Channel", "SourceName", "Provider", "EventSourceName", "EventData"),
+        ("EventID", "Channel", "SourceName", "Provider", "EventSourceName", "EventData")
+        + ("RawEventData",),
         _take_identity,
     ),
     **dict.fromkeys(("RecordNumber", "EventRecordID", "EventRecordId"), _take_record),
-    **dict.fromkeys(("ThreadID", "ExecutionThreadID"), _take_thread),
+    **dict.fromkeys(("ThreadID", "ExecutionThreadID", "SystemThreadId"), _take_thread),
     **dict.fromkeys(("Level", "EventLevel", "EventLevelName"), _system(set_level)),
     **dict.fromkeys(("Task", "TaskValue"), _system(set_task)),
     "AccountName": _user("AccountName", "winlog.user.name"),
     "Domain": _user("Domain", "winlog.user.domain"),
     "AccountType": _user("AccountType", "winlog.user.type"),
-    "ExecutionProcessID": _take_pid,
+    **dict.fromkeys(("ExecutionProcessID", "SystemProcessId"), _take_pid),
     "ProcessID": _take_process_id,
     "Keywords": _system(set_keywords),
     "OpcodeValue": _system(set_opcode),
@@ -180,6 +182,8 @@ def read(obj: Mapping[str, Any], zone: tzinfo = UTC) -> WindowsEvent:
         else:
             take(event, obj, value)
     nested = obj.get("EventData")
+    if nested is None:
+        nested = obj.get("RawEventData") or None
     if nested is not None:
         _read_nested(event, nested)
     provider = obj.get("SourceName") or obj.get("Provider") or obj.get("EventSourceName") or ""

@@ -199,7 +199,8 @@ class TestWinlogbeat:
                 "winlog": {"channel": "Security", "event_id": 1},
             }
         )
-        assert not [name for name in event if name.startswith(("samlog.", "data_stream."))]
+        own = [name for name in event if name.startswith(("samlog.", "data_stream."))]
+        assert own == ["samlog.log_class"]
 
     def test_unknown_fields_of_a_shipper_are_kept_apart(self) -> None:
         event, _ = parse({"sted": {"by": "Ålborg"}, "winlog": {"channel": "X", "event_id": 1}})
