@@ -1,7 +1,7 @@
 """What rules did, kept in memory between two writes of the ledger; and which rule costs too much.
 
 Matches are counted exactly, time is sampled: one event in `detect.engine.SAMPLE` is asked with a
-stopwatch, which costs some 0.1 % (see there).
+stopwatch; what all counting costs is said there.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from detect.engine import SAMPLE, Engine
 
-LOOKED_AT = 50
+LOOKED_AT = 10
 """So many events of a kind and unit are looked at between two writes."""
 WINDOW_S = 60.0
 MIN_CALLS = 20

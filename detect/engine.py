@@ -29,8 +29,8 @@ Mode = Literal["ecs", "raw"]
 MAX_GROUPS = 4_096
 MAX_TAKEN_AWAY = 1_000
 SAMPLE = 128
-"""One event in so many is asked with a stopwatch. Measured on 50,000 Windows events with all of
-SigmaHQ's rules: below what the machine's noise lets see (0.1 % by count of calls)."""
+"""One event in so many is asked with a stopwatch. All counting of rules together takes 1.2 to 1.9 %
+of the detect step's time: 12,000 Windows events, all of SigmaHQ's rules, blocks of 300 in pairs."""
 
 RULE_FAULTS = (
     ArithmeticError,
@@ -93,11 +93,11 @@ class Stats:
 class _Members:
     """The variants that one kind of event is routed to, and their index.
 
-    ``sources`` are indexes of `Built.sources`. ``looks`` is for whoever looks at some events of
-    each kind: unit → how many it still wants to see.
+    ``sources`` are indexes of `Built.sources`. ``enough`` is for whoever looks at some events of
+    each kind: the units of which it has seen enough.
     """
 
-    __slots__ = ("group", "looks", "numbers", "sources")
+    __slots__ = ("enough", "group", "numbers", "sources")
 
     def __init__(
         self, numbers: tuple[int, ...], group: Group, sources: frozenset[int] = frozenset()
@@ -105,7 +105,7 @@ class _Members:
         self.numbers = numbers
         self.group = group
         self.sources = sources
-        self.looks: dict[str, int] = {}
+        self.enough: set[str] = set()
 
 
 class Engine:
@@ -283,9 +283,9 @@ class Engine:
         return found
 
     def look_again(self) -> None:
-        """Forgets how many events of each kind somebody still wants to see."""
+        """Forgets of which units and kinds somebody has seen enough."""
         for members in self._routes.values():
-            members.looks.clear()
+            members.enough.clear()
 
     def _numbers(self, sources: frozenset[int]) -> tuple[int, ...]:
         return tuple(
