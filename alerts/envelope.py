@@ -152,7 +152,11 @@ def build(
         "revision": revision,
         "dedup_key": key,
         "exercise": False,
-        "producer": {"unit": unit, "instance": "alerts", "rule_set": ""},
+        "producer": {
+            "unit": unit,
+            "instance": "alerts",
+            "rule_set": str(rule.get("rule_set") or "")[:200],
+        },
         "subject": dict(subject_),
         "time": {**times, "nis2_aware_at": None},
         "rule": rule_of(rule),
