@@ -113,7 +113,11 @@ def found(server: Server, unit: str, text: str) -> set[str]:
         "_source": False,
         "track_total_hits": True,
     }
-    params = {"allow_partial_search_results": "false", "ignore_unavailable": "true"}
+    params = {
+        "allow_partial_search_results": "false",
+        "ignore_unavailable": "true",
+        "max_concurrent_shard_requests": "1",
+    }
     hits = server.call("POST", f"/logs-*-{unit}/_search", body, params=params)["hits"]
     ids = {hit["_id"] for hit in hits["hits"]}
     missing = hits["total"]["value"] - len(ids)

@@ -52,6 +52,8 @@ def _version_6(network: IPv6Network) -> Iterator[str]:
         return
     for part in _parts(groups[parts], bits, network):
         yield ":".join([*whole, part]) + (":*" if parts < 7 else "")
+    if whole and not groups[parts]:
+        yield ":".join(whole) + "::*"
 
 
 def _parts(first: int, bits: int, network: IPv6Network) -> Iterator[str]:
@@ -66,6 +68,10 @@ def _parts(first: int, bits: int, network: IPv6Network) -> Iterator[str]:
         start = int(f"{first:x}"[digits], 16)
         for digit in range(start, start + (1 << (4 - partly))):
             yield f"{fixed}{digit:x}" + "?" * (3 - digits)
+        return
+    if not first and bits % 4 == 0:
+        for digits in range(1, (16 - bits) // 4 + 1):
+            yield "?" * digits
         return
     if 1 << (16 - bits) > MAX_FORMS:
         raise RuleError(f"the network {network} is too wide", reason="not_searchable")

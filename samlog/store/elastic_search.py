@@ -30,6 +30,9 @@ EXACT_TERMS = 10_000
 _WHOLE = {"ignore_unavailable": "true", "allow_partial_search_results": "false"}
 """An answer that misses a shard is an error: a wrong count is worse than none."""
 
+_ONE_BY_ONE = {"max_concurrent_shard_requests": "1"}
+"""For queries made of rules: what hundreds of wildcards take of memory, each index takes again."""
+
 _COMPOSITE_PAGE = 10_000
 
 
@@ -107,14 +110,17 @@ def _page(
     }
     if after is not None:
         body["search_after"] = after
-    answer = ask(server, query.units, body)
+    answer = ask(server, query.units, body, one_by_one=query.from_rule)
     hits: dict[str, Any] = answer["hits"]
     return hits
 
 
-def ask(server: Server, units: Sequence[str], body: dict[str, Any]) -> dict[str, Any]:
-    """Searches the streams of ``units`` and no others."""
-    return server.call("POST", f"/{pattern(units)}/_search", body, params=_WHOLE)
+def ask(
+    server: Server, units: Sequence[str], body: dict[str, Any], *, one_by_one: bool = False
+) -> dict[str, Any]:
+    """Searches the streams of ``units`` and no others, ``one_by_one`` on each node."""
+    params = _WHOLE | _ONE_BY_ONE if one_by_one else _WHOLE
+    return server.call("POST", f"/{pattern(units)}/_search", body, params=params)
 
 
 def _hit(hit: Mapping[str, Any], order: str) -> Hit:
