@@ -85,13 +85,19 @@ def encode(head: Head, key: bytes, rest: Mapping[str, Any]) -> Record:
     return Record(MATCHES, value, key, {H_VERSION: FORMAT_VERSION, H_UNIT: unit})
 
 
-def decode(value: bytes) -> tuple[Head, bytes]:
-    """Returns what is counted, and the rest unread. Raises `BadEvent` (``match_not_json``)."""
+def decode(value: bytes) -> tuple[list[Any], bytes]:
+    """Returns the parts of the `Head`, and the rest unread. Raises `BadEvent` (match_not_json).
+
+    A plain list: it costs less than a `Head`, and this is done for every match.
+    """
     line, _, rest = value.partition(b"\n")
     try:
-        return Head(*orjson.loads(line)), rest
-    except (orjson.JSONDecodeError, TypeError) as error:
+        head = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
         raise BadEvent("match_not_json", str(error)) from error
+    if head.__class__ is not list or len(head) != len(Head._fields):
+        raise BadEvent("match_not_json", "not the parts of a match")
+    return head, rest
 
 
 def time_of(event: Event) -> int:

@@ -122,7 +122,7 @@ class CorrelateStep:
         if value[:1] == b"{":
             return self._control(part, message)
         head, rest = decode(value)
-        rule = self._by_name.get(head.name)
+        rule = self._by_name.get(head[0])
         if rule is None or message.key is None:
             self._strangers.append((self._clock.monotonic_s(), message))
             self._unknown += 1
