@@ -40,7 +40,7 @@ from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
 NAME = "windows"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset(
     [
         "windows",

@@ -47,7 +47,7 @@ PARENT: tuple[Rule, ...] = (
     ("ParentProcessId", "process.parent.pid", integer),
     ("ParentImage", executable("process.parent")),
     ("ParentCommandLine", command_line("process.parent")),
-    ("ParentUser", account("process.parent.user")),
+    ("ParentUser", "process.parent.user.name", lambda value: value.rpartition("\\")[2] or None),
 )
 
 
