@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,7 +19,16 @@ from kafka import KafkaAdminClient
 from kafka import TopicPartition as KafkaPartition
 
 from samlog.bus import open_embedded
-from samlog.bus.base import Bus, Consumer, Gap, Message, Producer, Record, TopicPartition
+from samlog.bus.base import (
+    EVERY,
+    Bus,
+    Consumer,
+    Gap,
+    Message,
+    Producer,
+    Record,
+    TopicPartition,
+)
 from samlog.bus.kafka import KafkaBus
 from samlog.clock import SystemClock
 from samlog.errors import BadEvent, BusError
@@ -31,13 +41,16 @@ LIMIT = 200_000
 class Backend:
     """What the suite needs to know of one implementation.
 
-    ``connect`` opens the bus once more, as another process would. ``delete_before`` deletes what is
-    older than an offset, as retention does. ``code`` is Python source that binds ``bus``, for
-    tests that need another process. ``quiet_s`` is how long a poll is given that should find
-    nothing, ``patience_s`` how long one that should find something.
+    ``connect`` opens the bus once more, as another process would; topics that it creates have one
+    partition. ``connect_wide`` does the same with ``wide`` partitions (1 where there are no more).
+    ``delete_before`` deletes what is older than an offset, as retention does. ``code`` is Python
+    source that binds ``bus``, for tests that need another process. ``quiet_s`` is how long a poll
+    is given that should find nothing, ``patience_s`` how long one that should find something.
     """
 
     connect: Callable[[], Bus]
+    connect_wide: Callable[[], Bus]
+    wide: int
     delete_before: Callable[[TopicPartition, int], None]
     code: str
     quiet_s: float
@@ -63,15 +76,15 @@ def embedded_backend(tmp_path: Path) -> Iterator[Backend]:
             "from samlog.clock import SystemClock\n"
             f"bus = open_embedded(Path({str(tmp_path)!r}), clock=SystemClock())\n"
         )
-        yield Backend(connect, delete_before, code, quiet_s=0.05, patience_s=10.0)
+        yield Backend(connect, connect, 1, delete_before, code, quiet_s=0.05, patience_s=10.0)
 
 
 @pytest.fixture
 def kafka_backend(kafka_address: str) -> Iterator[Backend]:
     with ExitStack() as opened:
 
-        def connect() -> Bus:
-            bus = KafkaBus([kafka_address], partitions=1, max_record_bytes=LIMIT)
+        def connect(partitions: int = 1) -> Bus:
+            bus = KafkaBus([kafka_address], partitions=partitions, max_record_bytes=LIMIT)
             opened.callback(bus.close)
             return bus
 
@@ -83,7 +96,8 @@ def kafka_backend(kafka_address: str) -> Iterator[Backend]:
             "from samlog.bus.kafka import KafkaBus\n"
             f"bus = KafkaBus([{kafka_address!r}], max_record_bytes={LIMIT})\n"
         )
-        yield Backend(connect, delete_before, code, quiet_s=0.5, patience_s=30.0)
+        wide = partial(connect, 3)
+        yield Backend(connect, wide, 3, delete_before, code, quiet_s=0.5, patience_s=30.0)
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
@@ -624,6 +638,70 @@ def test_create_topics_leaves_what_exists_as_it_is(
 
     assert topic in bus.topics()
     assert values(read(bus.consumer(group, [topic]), 1)) == [b"kept"]
+
+
+# Named partitions
+
+
+def test_a_record_for_every_partition_is_read_once_from_each(
+    backend: Backend, group: str, read: Read
+) -> None:
+    bus = backend.connect_wide()
+    topic = new_topic(bus)
+    producer = bus.producer("test")
+
+    producer.send(Record(topic, b"to all", b"k", {"h": b"1"}, EVERY))
+    producer.flush()
+
+    messages = read(bus.consumer(group, [topic]), backend.wide)
+    assert sorted(m.partition for m in messages) == list(range(backend.wide))
+    assert {(m.value, m.key, m.headers["h"]) for m in messages} == {(b"to all", b"k", b"1")}
+    assert set(bus.end_offsets([topic]).values()) == {1}
+
+
+def test_a_named_partition_goes_before_the_key(backend: Backend, group: str, read: Read) -> None:
+    bus = backend.connect_wide()
+    topic = new_topic(bus)
+    producer = bus.producer("test")
+    sent = {(b"key %d" % key, n) for key in range(5) for n in range(backend.wide)}
+
+    for key, place in sent:
+        producer.send(Record(topic, b"x", key, partition=place))
+    producer.flush()
+
+    messages = read(bus.consumer(group, [topic]), len(sent))
+    assert {(m.key, m.partition) for m in messages} == sent
+
+
+def test_copies_for_every_partition_stand_between_what_was_sent_before_and_after(
+    backend: Backend, group: str, read: Read
+) -> None:
+    bus = backend.connect_wide()
+    topic = new_topic(bus)
+    producer = bus.producer("test")
+
+    write(producer, topic, [b"before"], b"k")
+    producer.send(Record(topic, b"to all", partition=EVERY))
+    write(producer, topic, [b"after"], b"k")
+
+    messages = read(bus.consumer(group, [topic]), backend.wide + 2)
+    home = next(m.partition for m in messages if m.value == b"before")
+    assert values([m for m in messages if m.partition == home]) == [b"before", b"to all", b"after"]
+
+
+def test_a_record_for_every_partition_over_the_limit_reaches_none(
+    backend: Backend, group: str, read: Read
+) -> None:
+    bus = backend.connect_wide()
+    topic = new_topic(bus)
+    producer = bus.producer("test")
+
+    with pytest.raises(BadEvent) as refused:
+        producer.send(Record(topic, b"x" * (bus.max_record_bytes + 1), partition=EVERY))
+    producer.flush()
+
+    assert refused.value.reason == "record_too_large"
+    assert sum(bus.end_offsets([topic]).values()) == 0
 
 
 # Closing
