@@ -64,6 +64,8 @@ CHANNELS: dict[str, tuple[str, ...]] = {
     "printservice-admin": ("Microsoft-Windows-PrintService/Admin",),
     "printservice-operational": ("Microsoft-Windows-PrintService/Operational",),
     "security-mitigations": (
+        "Microsoft-Windows-Security-Mitigations/KernelMode",
+        "Microsoft-Windows-Security-Mitigations/UserMode",
         "Microsoft-Windows-Security-Mitigations/Kernel Mode",
         "Microsoft-Windows-Security-Mitigations/User Mode",
     ),
@@ -177,9 +179,20 @@ AUDIT_NAMES: dict[str, str] = {
 """Sigma's process_creation field → the field of Security event 4688."""
 
 AUDIT = Fields(
-    {**_SYSTEM, **{name: f"winlog.event_data.{own}" for name, own in AUDIT_NAMES.items()}},
+    {
+        **_SYSTEM,
+        **{name: f"winlog.event_data.{own}" for name, own in AUDIT_NAMES.items()},
+        "User": ("winlog.created_process.user", "winlog.event_data.SubjectUserName"),
+        "LogonId": ("winlog.created_process.logon_id", "winlog.event_data.SubjectLogonId"),
+        "ProcessId": frozenset(("winlog.event_data.NewProcessId", "process.pid")),
+        "ParentProcessId": frozenset(("winlog.event_data.ProcessId", "process.parent.pid")),
+        "IntegrityLevel": frozenset(
+            ("winlog.event_data.MandatoryLabel", "winlog.created_process.integrity_level")
+        ),
+    },
     prefix="winlog.event_data.",
 )
+"""4688 by Sysmon's names; normalise adds the account, integrity and numbers in Sysmon's words."""
 
 
 def _source(

@@ -13,6 +13,7 @@ from normalize.windows.plan import NOTHING, Finish, Plan, Rule, compile_plan
 from normalize.windows.record import EventData
 from normalize.windows.sddl import describe
 from normalize.windows.tables_security import LOGON_TYPES, MEANINGS
+from normalize.windows.tables_sids import WELL_KNOWN
 from normalize.windows.values import (
     command_line,
     executable,
@@ -225,6 +226,38 @@ def set_parent(out: Event, data: EventData) -> None:
         out["process.parent.pid"] = parent
 
 
+INTEGRITY = {
+    "S-1-16-0": "Untrusted",
+    "S-1-16-4096": "Low",
+    "S-1-16-8192": "Medium",
+    "S-1-16-8448": "Medium Plus",
+    "S-1-16-12288": "High",
+    "S-1-16-16384": "System",
+    "S-1-16-20480": "Protected Process",
+}
+"""Mandatory labels ([MS-DTYP] 2.4.4.17) in the words of Sysmon's IntegrityLevel."""
+
+
+def set_created(out: Event, data: EventData) -> None:
+    r"""Writes winlog.created_process.*: 4688 in the words in which Sysmon tells the same process.
+
+    The account is the one that the process runs as: the target's where it is another than the
+    creator's. A computer's own account is SYSTEM: its SID says so where its name is ``DC01$``.
+    """
+    label = INTEGRITY.get(value(data, "MandatoryLabel"))
+    if label is not None:
+        out["winlog.created_process.integrity_level"] = label
+    side = "Target" if value(data, "TargetUserName") else "Subject"
+    sid = value(data, f"{side}UserSid")
+    domain, name = value(data, f"{side}DomainName"), value(data, f"{side}UserName")
+    if sid in WELL_KNOWN and sid != "S-1-0-0":
+        domain, name = WELL_KNOWN[sid]
+    if name:
+        out["winlog.created_process.user"] = f"{domain}\\{name}" if domain else name
+    if logon := value(data, f"{side}LogonId"):
+        out["winlog.created_process.logon_id"] = logon
+
+
 def set_account_control(out: Event, data: EventData) -> None:
     """Names the bits of the new and the old account control value."""
     for name, field in (("NewUacValue", "NewUACList"), ("OldUacValue", "OldUACList")):
@@ -339,6 +372,7 @@ PLANS.update(
                 ("CommandLine", command_line("process")),
             ),
             set_parent,
+            set_created,
         ),
         *_same("4697", (*SUBJECT, ("ServiceName", "service.name"))),
         *_same("4703", (*DEFAULT, *EFFECTIVE)),
