@@ -23,27 +23,34 @@ from normalize.windows.values import (
 from samlog.event import Event
 
 SERVICE_SID = "S-1-5-18"
+NO_GUID = "{00000000-0000-0000-0000-000000000000}"
 SERVICE_USER = "NT AUTHORITY\\SYSTEM"
+
+
+def known_guid(value: str) -> str | None:
+    """Returns a process's GUID, None for the one of zeros, which Sysmon writes for unknown ones."""
+    return None if value == NO_GUID else value
+
 
 RULE: Rule = ("RuleName", "rule.name")
 PROCESS: tuple[Rule, ...] = (
     RULE,
-    ("ProcessGuid", "process.entity_id"),
+    ("ProcessGuid", "process.entity_id", known_guid),
     ("ProcessId", "process.pid", integer),
     ("Image", executable("process")),
     ("User", account()),
 )
 SOURCE_PROCESS: tuple[Rule, ...] = (
     RULE,
-    ("SourceProcessGuid", "process.entity_id"),
-    ("SourceProcessGUID", "process.entity_id"),
+    ("SourceProcessGuid", "process.entity_id", known_guid),
+    ("SourceProcessGUID", "process.entity_id", known_guid),
     ("SourceProcessId", "process.pid", integer),
     ("SourceThreadId", "process.thread.id", integer),
     ("SourceImage", executable("process")),
     ("SourceUser", account()),
 )
 PARENT: tuple[Rule, ...] = (
-    ("ParentProcessGuid", "process.parent.entity_id"),
+    ("ParentProcessGuid", "process.parent.entity_id", known_guid),
     ("ParentProcessId", "process.parent.pid", integer),
     ("ParentImage", executable("process.parent")),
     ("ParentCommandLine", command_line("process.parent")),

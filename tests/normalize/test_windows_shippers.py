@@ -169,3 +169,11 @@ def test_any_values_under_the_shippers_names_give_an_event(
     raw = RawEvent("enheda", b"x", "x", RECEIVED, json=obj, body="x")
     if windows.matches(raw):
         assert windows.parse(raw)["event.kind"] == "event"
+
+
+def test_a_guid_of_zeros_names_no_process() -> None:
+    nobody = "{00000000-0000-0000-0000-000000000000}"
+    sysmon = {"EventID": 10, "Channel": "c", "SourceName": "Microsoft-Windows-Sysmon"}
+    event, _ = parse(sysmon | {"SourceProcessGUID": nobody})
+    assert "process.entity_id" not in event
+    assert event["winlog.event_data.SourceProcessGUID"] == nobody
