@@ -3,7 +3,7 @@
 from functools import lru_cache
 from itertools import islice
 
-from normalize.windows import channels, powershell, security, sysmon
+from normalize.windows import channels, channels_services, powershell, security, sysmon
 from normalize.windows.classes import log_class
 from normalize.windows.plan import Plan, compile_plan
 from normalize.windows.record import MAX_FIELDS, EventData, Names, WindowsEvent
@@ -14,6 +14,7 @@ from samlog.event import Event, RawEvent
 SYSMON = "microsoft-windows-sysmon"
 FAMILIES: dict[str, dict[str, Plan]] = {
     **channels.FAMILIES,
+    **channels_services.FAMILIES,
     SYSMON: sysmon.PLANS,
     "microsoft-windows-sysmon/operational": sysmon.PLANS,
     "linux-sysmon": sysmon.PLANS,
@@ -48,6 +49,8 @@ USER_DATA = Names("winlog.user_data.")
 def route(channel: str, provider: str, code: str) -> tuple[str, Plan, bool, str]:
     """Returns dataset, plan, whether it is Sysmon's, log class; cached, since triples repeat."""
     family = (provider or channel).lower()
+    if family.startswith("mssql$"):  # a named instance
+        family = "mssqlserver"
     plans = FAMILIES.get(family, {})
     dataset = DATASETS.get(channel.lower(), OTHER_DATASET)
     found = log_class(channel, provider, code)

@@ -177,3 +177,17 @@ def test_a_guid_of_zeros_names_no_process() -> None:
     event, _ = parse(sysmon | {"SourceProcessGUID": nobody})
     assert "process.entity_id" not in event
     assert event["winlog.event_data.SourceProcessGUID"] == nobody
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("part", ["<Param>", "<Data>", "<Event", "&#1;", '"', "\\", "type: ", " a"])
+def test_long_hostile_values_take_linear_work(part: str) -> None:
+    """Quadratic work on 64 kB takes minutes and runs into the time-out."""
+    long = (part * 64_000)[:64_000]
+    row = {"EventLog": "Security", "Source": AUDITING, "EventID": 4688}
+    assert parse(row | {"ParameterXml": long, "RenderedDescription": long})[0]["message"] == long
+    assert parse(row | {"EventData": long})[0]["event.code"] == "4688"
+    inserts = [long] * 15
+    event, _ = parse(FLUENT | {"EventID": 4688, "StringInserts": inserts, "Message": long})
+    assert event["winlog.event_data.CommandLine"] == long
+    assert parse({"_raw": XML + long})[0]["event.code"] == "7"
