@@ -1,9 +1,14 @@
 """Windows events, whatever brought them here.
 
 Shippers: Winlogbeat and Elastic Agent (ECS, and the form before version 7), NXLog, flat exports as
-in Security-Datasets, Azure Log Analytics, EVTX as JSON, and XML (EVTX, Windows Event Forwarding
-with or without rendered text). Channels with a mapping of their own: Security, Sysmon, PowerShell;
-every other channel gets the System part and EventData.
+in Security-Datasets, Fluent Bit (winevtlog, winlog), Vector, Wazuh, Azure (tables SecurityEvent,
+WindowsEvent, Event; the diagnostics extension through an Event Hub), EVTX as JSON, and XML (EVTX,
+Windows Event Forwarding with or without rendered text, also inside JSON). Snare has a parser of its
+own. Where a shipper sends bare values, they get the names of the provider's manifest.
+
+Channels with a mapping of their own: Security, Sysmon, PowerShell, services, tasks, Defender,
+remote desktop, WMI, BITS, DNS, AppLocker, code integrity, drivers, firewall, NTLM, SMB, LDAP, SQL
+Server, Exchange management; every other channel gets the System part and EventData.
 
 Nothing that was sent is dropped: EventData stands whole and untouched below ``winlog.event_data``,
 UserData below ``winlog.user_data`` (and, for rules, below ``winlog.event_data`` too where the name
@@ -41,6 +46,7 @@ from samlog.event import Event, RawEvent
 
 NAME = "windows"
 VERSION = 2
+ORDER = 35
 HINTS = frozenset(
     [
         "windows",
