@@ -15,7 +15,8 @@ UserData below ``winlog.user_data`` (and, for rules, below ``winlog.event_data``
 is free), the System part below ``winlog``, a shipper's own bookkeeping below ``winlog.shipper``.
 Unnamed Data are ``winlog.event_data.Data`` (a list) and ``param1``, ``param2``. Names with spaces
 ("Threat Name") are there as sent and without spaces, as Sigma rules write them. The rendered
-message is kept and never parsed.
+message is kept and never parsed. Event 4688 tells account, session and integrity of the new process
+once more in Sysmon's words, below ``winlog.created_process``, for rules that read both.
 
 Times: Sysmon's ``UtcTime``, else the time of creation. NXLog writes local times without an offset;
 the relay's two clocks tell it, else the zone of the source.
