@@ -285,11 +285,13 @@ class Loop:
         """Tells whether no record is left that somebody would have to read.
 
         What a step holds is read and not committed: it counts as read where this process reads it.
+        Who has no partition yet is still joining and knows nothing.
         """
         behind = self._unread(self._bus.lag(self.stage.group, self.stage.topics))
         self._tell_progress(behind)
-        if self.stage.keeps and self._consumer is not None:
-            return not any(behind.get(tp, 0) for tp in self._consumer.assigned())
+        mine = self._consumer.assigned() if self._consumer is not None else frozenset()
+        if self.stage.keeps and mine:
+            return not any(behind.get(tp, 0) for tp in mine)
         return not any(behind.values())
 
     def _unread(self, lag: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:

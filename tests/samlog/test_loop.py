@@ -1,13 +1,15 @@
 """The loop: what is committed when, and what happens to records that fail."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from samlog.bus.base import Message, Record, TopicPartition
 from samlog.bus.embedded import EmbeddedBus
+from samlog.bus.embedded_consumer import EmbeddedConsumer
 from samlog.clock import SystemClock
 from samlog.deadletter import Quota, original
 from samlog.errors import BadEvent, Unavailable
@@ -306,5 +308,32 @@ def test_what_a_step_keeps_is_read_again_after_a_restart_and_does_not_keep_it_fr
     assert first == [m.value for m in step.hold] == [b"a", b"b", b"c"]
     assert rig.lag() == 3
     assert step.told[-1] == 0
+    rig.loop.close()
+    rig.bus.close()
+
+
+def test_who_has_not_been_given_a_partition_yet_has_not_read_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path)
+    rig.step = step = Keeping()
+    rig.restart()
+    rig.put(b"a", b"b")
+    joining = iter([True, True])
+    poll = EmbeddedConsumer.poll
+
+    def late(self: EmbeddedConsumer, **how: Any) -> Sequence[Message]:
+        if next(joining, False):
+            monkeypatch.setattr(EmbeddedConsumer, "assigned", lambda _: frozenset())
+            return []
+        monkeypatch.setattr(EmbeddedConsumer, "assigned", assigned)
+        return poll(self, **how)
+
+    assigned = EmbeddedConsumer.assigned
+    monkeypatch.setattr(EmbeddedConsumer, "poll", late)
+
+    rig.loop.run(lambda: True, lambda: False)
+
+    assert [m.value for m in step.hold] == [b"a", b"b"]
     rig.loop.close()
     rig.bus.close()
