@@ -97,7 +97,7 @@ def post(connection: HTTPConnection, body: bytes) -> None:
     answer.read()
 
 
-def wait_until_up(port: int, receiver: Receiver) -> HTTPConnection:
+def wait_until_up(port: int, receiver: Receiver) -> None:
     """Sends markers until the first alert is back: then rules are loaded and all stages run."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
@@ -107,7 +107,7 @@ def wait_until_up(port: int, receiver: Receiver) -> HTTPConnection:
                 post(connection, orjson.dumps(marker("warm", time.time())) + b"\n")
             for _ in range(50):
                 if "warm" in receiver.arrived:
-                    return connection
+                    return
                 time.sleep(0.1)
         except OSError:
             time.sleep(0.2)
@@ -124,7 +124,8 @@ def marker(name: str, at: float) -> dict[str, Any]:
 
 def send(port: int, source: Path, rate: float, receiver: Receiver) -> dict[str, float]:
     """Posts lines at ``rate`` for `SECONDS`, a marker now and then; returns when each was sent."""
-    connection = wait_until_up(port, receiver)
+    wait_until_up(port, receiver)
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
     sent: dict[str, float] = {}
     lines = source.read_bytes().splitlines(keepends=True)
     turn_s = 1 / MARKERS_PER_S
