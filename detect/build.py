@@ -78,20 +78,21 @@ def build(
     report = LoadReport()
     files = read_rules(roots, report)
     sources = SOURCES if mode == "ecs" else RAW_SOURCES
-    key = "" if cache_dir is None else cache.key_of(files, mode, placeholders)
-    kept = None if cache_dir is None else cache.read(cache_dir, key)
+    if cache_dir is None:
+        return _compiled(files, report, sources, mode, placeholders)
+    key = cache.key_of(files, mode, placeholders)
+    digest = content_hash(files, placeholders)
+    kept = cache.read(cache_dir, key)
     if kept is not None:
-        kept.report.refused[:0] = report.refused
-        kept.report.refused_products.update(report.refused_products)
-        variants = tuple(Variant(*fields) for fields in kept.variants)
-        digest = content_hash(files, placeholders)
-        rest = (kept.filters, kept.correlations, digest)
-        return Built(kept.report, variants, kept.program, kept.needs, sources, *rest)
-    unreadable = len(report.refused)
-    products = report.refused_products.copy()
-    with _no_collection():
+        return _restored(kept, report, sources, digest)
+    # Detect and correlate start together with the same rules: 8 s of CPU saved for all of SigmaHQ.
+    with cache.one_at_a_time(cache_dir):
+        kept = cache.read(cache_dir, key)
+        if kept is not None:
+            return _restored(kept, report, sources, digest)
+        unreadable = len(report.refused)
+        products = report.refused_products.copy()
         built = _compiled(files, report, sources, mode, placeholders)
-    if cache_dir is not None:
         own = LoadReport(
             report.loaded,
             report.refused[unreadable:],
@@ -101,7 +102,18 @@ def build(
         more = (built.filters, built.correlations)
         made = cache.Kept(own, built.variants, built.program, built.needs, *more)
         report.cache_problem = cache.write(cache_dir, key, made)
-    return built
+        return built
+
+
+def _restored(
+    kept: cache.Kept, report: LoadReport, sources: tuple[Source, ...], digest: str
+) -> Built:
+    """Returns what was kept, with the files that could not be read this time."""
+    kept.report.refused[:0] = report.refused
+    kept.report.refused_products.update(report.refused_products)
+    variants = tuple(Variant(*fields) for fields in kept.variants)
+    rest = (kept.filters, kept.correlations, digest)
+    return Built(kept.report, variants, kept.program, kept.needs, sources, *rest)
 
 
 @contextmanager
@@ -116,6 +128,7 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
+@_no_collection()
 def _compiled(
     files: Sequence[RuleFile],
     report: LoadReport,

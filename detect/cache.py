@@ -5,11 +5,13 @@ Python and pySigma: whatever could change the result changes the key. A file tha
 what it says is thrown away. The directory must belong to samlog alone: what is in it is code.
 """
 
+import fcntl
 import marshal
 import os
 import pickle
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -74,6 +76,26 @@ def read(directory: Path, key: str) -> Kept | None:
     )
     program = Program(marshal.loads(code), tuple(Constant(*c) for c in constants))
     return Kept(report, variants, program, needs, filters, correlations)
+
+
+@contextmanager
+def one_at_a_time(directory: Path) -> Iterator[None]:
+    """Waits until no other process makes what belongs here; whoever waited finds it made.
+
+    Where no lock can be had, nobody waits, and each process makes its own.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def write(directory: Path, key: str, kept: Kept) -> str:

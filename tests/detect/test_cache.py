@@ -1,12 +1,14 @@
 """Compiled rules kept by content: the same answers, and no harm from a damaged file."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from detect import cache, rule
+from detect import build, cache, rule
 from detect.engine import Engine
 
 Load = Callable[..., Engine]
@@ -129,3 +131,47 @@ def test_a_file_that_appears_unreadable_later_is_still_named(
 
     assert report.reasons() == {"file_too_large": 1}
     assert len(report.loaded) == 1
+
+
+def test_of_two_that_start_together_one_compiles_and_the_other_waits(
+    load: Load,
+    rule: Any,
+    kept: Path,
+    parsed: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load(rule(RICH))
+    alone = len(parsed)
+    both_looked = threading.Event()
+    looks: list[int] = []
+    read, compiled = cache.read, build._compiled
+
+    def looked(directory: Path, key: str) -> Any:
+        looks.append(1)
+        if len(looks) == 3:  # twice the one that compiles, once the other
+            both_looked.set()
+        return read(directory, key)
+
+    def compiled_late(*args: Any) -> Any:
+        assert both_looked.wait(30)
+        return compiled(*args)
+
+    monkeypatch.setattr(cache, "read", looked)
+    monkeypatch.setattr(build, "_compiled", compiled_late)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = (threads.submit(load, rule(RICH), cache_dir=kept) for _ in range(2))
+
+    assert len(parsed) == 2 * alone
+    assert [r.title for r in first.result().rules] == [r.title for r in second.result().rules]
+
+
+def test_where_no_lock_can_be_had_rules_are_compiled_all_the_same(
+    load: Load, rule: Any, tmp_path: Path
+) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+
+    engine = load(rule(RICH), cache_dir=in_the_way / "cache")
+
+    assert len(engine.rules) == 1
+    assert engine.report.cache_problem
