@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from normalize import vendor_object
 from normalize.address import is_ip, set_port
 from normalize.jsontext import capped, load
 from samlog.event import Event
@@ -24,7 +25,6 @@ MAX_PAIRS = 128
 _SCALARS = frozenset((str, int, float, bool))
 _MAX_NAME = 128
 _MAX_NESTED_TEXT = 1 << 20
-_WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SEPARATORS = re.compile(r"[.\s-]")
 _MAPPED = re.compile(r"::ffff:(\d{1,3}(?:\.\d{1,3}){3})\Z", re.IGNORECASE)
 _BRACKETED = re.compile(r"\[([^\]\s]{1,255})\](?::(\d{1,5}))?\Z")
@@ -42,8 +42,7 @@ def snake(name: str) -> str:
 
 @lru_cache(maxsize=16384)
 def _snake(name: str) -> str:
-    words = _WORD_ENDS.sub("_", name).lower()
-    return _SEPARATORS.sub("_", words) or "_"
+    return _SEPARATORS.sub("_", vendor_object.snake(name)) or "_"
 
 
 def plain(name: str) -> str:
