@@ -94,7 +94,7 @@ def terms(days: Days, query: Query, field: str, *, size: int) -> Sequence[Bucket
     """Returns the most frequent values over all days, as they were written."""
     check_countable(field)
     counts: Counter[tuple[str, str]] = Counter()
-    cut: dict[str, tuple[DayReader, str]] = {}
+    cut: dict[str, DayReader] = {}
     path = prefix(field)
     its = kind(field)
     is_word = its in (Kind.KEYWORD, Kind.FLATTENED)
@@ -106,20 +106,15 @@ def terms(days: Days, query: Query, field: str, *, size: int) -> Sequence[Bucket
         for term, number in reader.terms(path, wanted):
             if number:
                 value = shown(its, term[len(path) :])
-                # Numbers of one count come in the order of numbers.
-                counts[value if is_word and not is_cut(term) else term, value] += number
                 if is_cut(term):
-                    cut[term] = reader, value
+                    cut[term] = reader
+                # Numbers of one count come in the order of numbers.
+                counts[value if is_word and term not in cut else term, value] += number
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return [
-        Bucket(_written(cut[key], key, field) if key in cut else value, number)
+        Bucket(cut[key].written(key, field) or value if key in cut else value, number)
         for (key, value), number in ordered[:size]
     ]
-
-
-def _written(found: tuple[DayReader, str], term: str, field: str) -> str:
-    reader, lower = found
-    return reader.written(term, field) or lower
 
 
 def histogram(days: Days, query: Query, *, interval_s: int) -> Sequence[Bucket]:
