@@ -6,14 +6,18 @@ before. The envelope shows states and numbers; whose they are is in its observab
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
 
+from alerts.dedup import uuid7
 from alerts.envelope import MAX_EVIDENCE, Evidence
 from alerts.firings import PROVISIONAL, WITHDRAWN
 
 MAX_SHOWN = 20
+FORGOTTEN_AT_ONCE = 1_000
+"""Rows deleted in one transaction: some 10 ms, in which no detection can be counted."""
 
 
 def correct(db: sqlite3.Connection, detection: str, said: Mapping[str, Any], stamp: str) -> bool:
@@ -44,6 +48,20 @@ def note(
     """Notes the first word on a firing."""
     row = (detection, alert, stamp, said["state"], orjson.dumps(said))
     db.execute("INSERT OR IGNORE INTO correlations VALUES (?,?,?,?,?)", row)
+
+
+def forget(db: sqlite3.Connection, opened_before: datetime) -> int:
+    """Deletes the oldest firings of alerts opened before then; returns how many, at most 1,000.
+
+    The alert stays, with its last revision and its count: a firing that is told once more is
+    counted already. When an alert was opened is in its id, by our own clock and not the sender's.
+    """
+    gone = db.execute(
+        "DELETE FROM correlations WHERE detection IN (SELECT detection FROM correlations"
+        " WHERE alert < ? ORDER BY alert LIMIT ?)",
+        (uuid7(opened_before)[:13], FORGOTTEN_AT_ONCE),
+    )
+    return gone.rowcount
 
 
 def of_alert(db: sqlite3.Connection, alert: str) -> list[dict[str, Any]]:

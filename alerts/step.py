@@ -7,12 +7,13 @@ remembers what is still to be told to whom: the topic like any other receiver.
 import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import orjson
 
+from alerts.correlation import FORGOTTEN_AT_ONCE
 from alerts.database import Database
 from alerts.dedup import dedup_key, entity
 from alerts.delivery import Delivery
@@ -30,6 +31,7 @@ from samlog.step import Rejection
 
 TOPIC = f"topic {ALERTS}"
 SINK_TIMEOUT_S = 30.0
+FORGET_S = 600.0
 
 
 class AlertStep:
@@ -44,9 +46,13 @@ class AlertStep:
         sinks: Sequence[SinkConfig],
         clock: Clock,
         metrics: Metrics,
+        keep: timedelta | None = None,
     ) -> None:
+        """``keep``: so long alerts keep the firings that they are made of; None: for ever."""
         self._clock = clock
         self._metrics = metrics
+        self._keep = keep
+        self._forget_s = clock.monotonic_s()
         self._defaults = defaults
         self._database = Database(folder)
         self._store = AlertStore(self._database, defaults)
@@ -123,6 +129,7 @@ class AlertStep:
         if self._store.revise(now):
             for delivery in self._deliveries:
                 delivery.nudge()
+        self._forget(now)
         revisions = self._outbox.take(TOPIC, self._holder, now)
         if revisions:
             self._handed = revisions[-1].number
@@ -130,6 +137,13 @@ class AlertStep:
             Record(ALERTS, r.body, r.unit.encode(), {"samlog-v": b"1", "unit": r.unit.encode()})
             for r in revisions
         ]
+
+    def _forget(self, now: datetime) -> None:
+        """Takes a step at once while there is more to delete, else one every ten minutes."""
+        if self._keep is None or self._clock.monotonic_s() < self._forget_s:
+            return
+        if self._store.forget(now - self._keep) < FORGOTTEN_AT_ONCE:
+            self._forget_s = self._clock.monotonic_s() + FORGET_S
 
     def flush(self) -> Iterable[Record]:
         """Returns the last revisions, [] when there are none left; then waits for the sinks.

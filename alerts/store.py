@@ -210,6 +210,11 @@ class AlertStore:
         )
         return [Observable(*row) for row in rows]
 
+    def forget(self, opened_before: datetime) -> int:
+        """Deletes what old alerts keep of correlations, a step; see `alerts.correlation.forget`."""
+        with self._database.transaction() as db:
+            return correlation.forget(db, opened_before)
+
     def dirty(self) -> int:
         """Returns how many alerts have changes that no revision tells yet."""
         return int(

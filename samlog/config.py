@@ -127,7 +127,8 @@ class Unit(Model):
 
 class Retention(Model):
     events_days: int = Field(default=400, ge=1, le=3660)
-    """Whole days of receipt kept in the store."""
+    """Whole days of receipt kept in the store; alerts keep so long which firings of correlations
+    they are made of."""
     bus_hours: int = Field(default=72, ge=1, le=24 * 366)
     """How long topics keep what every group has read."""
 

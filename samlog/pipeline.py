@@ -272,7 +272,8 @@ def _alerts(settings: Settings, clock: Clock, metrics: Metrics) -> Step:
     from alerts.step import AlertStep
 
     defaults = {name: unit.defaults for name, unit in settings.units.items()}
-    return AlertStep(settings.state_path, defaults, settings.sinks, clock, metrics)
+    keep = timedelta(days=settings.retention.events_days)
+    return AlertStep(settings.state_path, defaults, settings.sinks, clock, metrics, keep)
 
 
 def _store(settings: Settings, clock: Clock, metrics: Metrics) -> Step:

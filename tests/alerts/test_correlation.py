@@ -1,14 +1,16 @@
 """Firings of correlations: announced, confirmed, grown and withdrawn under one alert."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from alerts.correlation import FORGOTTEN_AT_ONCE
 from alerts.envelope import problems
-from alerts.step import AlertStep
+from alerts.step import FORGET_S, AlertStep
 from samlog.bus.base import Message
 from samlog.errors import BadEvent
 from samlog.event import DETECTIONS
@@ -17,8 +19,13 @@ from samlog.testing import FakeClock
 
 
 @pytest.fixture
-def step(tmp_path: Path) -> Iterator[AlertStep]:
-    made = AlertStep(tmp_path, {}, (), FakeClock(), Metrics())
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def step(tmp_path: Path, clock: FakeClock) -> Iterator[AlertStep]:
+    made = AlertStep(tmp_path, {}, (), clock, Metrics(), timedelta(days=30))
     yield made
     made.close()
 
@@ -122,3 +129,76 @@ def test_no_name_of_a_person_is_in_the_envelope(tell: Any) -> None:
 def test_half_a_correlation_is_a_dead_letter(step: AlertStep) -> None:
     with pytest.raises(BadEvent, match="detection_incomplete"):
         step.process(firing("final", correlation={"state": "final"}))
+
+
+def kept(step: AlertStep) -> set[str]:
+    rows = step._database.sql.execute("SELECT detection FROM correlations")
+    return {detection for (detection,) in rows}
+
+
+def test_firings_of_alerts_older_than_the_retention_are_forgotten(
+    tell: Any, step: AlertStep, clock: FakeClock
+) -> None:
+    tell(firing("final", id="old"))
+    clock.advance(29 * 86_400)
+    tell(firing("final", id="new", timestamp="2026-02-08T12:00:00.000Z"))
+    step.tick(clock.now())
+    assert kept(step) == {"old", "new"}
+
+    clock.advance(2 * 86_400)
+    step.tick(clock.now())
+
+    assert kept(step) == {"new"}
+
+
+def test_the_time_of_a_sender_does_not_decide_what_is_forgotten(
+    tell: Any, step: AlertStep, clock: FakeClock
+) -> None:
+    tell(firing("final", id="past", timestamp="1999-01-10T12:00:00.000Z"))
+    tell(firing("final", id="future", timestamp="2099-01-10T12:00:00.000Z"))
+    clock.advance(FORGET_S)
+    step.tick(clock.now())
+    assert kept(step) == {"past", "future"}
+
+    clock.advance(31 * 86_400)
+    step.tick(clock.now())
+
+    assert kept(step) == set()
+
+
+def test_a_forgotten_firing_told_again_is_not_counted_again(
+    tell: Any, step: AlertStep, clock: FakeClock
+) -> None:
+    tell(firing("final"))
+    clock.advance(31 * 86_400)
+    step.tick(clock.now())
+
+    assert tell(firing("final")) == []
+    assert step._database.sql.execute("SELECT count FROM alerts").fetchall() == [(1,)]
+
+
+def test_firings_are_forgotten_in_steps_one_a_tick(step: AlertStep, clock: FakeClock) -> None:
+    for n in range(FORGOTTEN_AT_ONCE + 5):
+        step.process(firing("final", 1, id=f"f{n}"))
+    step.settle()
+    clock.advance(31 * 86_400)
+
+    step.tick(clock.now())
+    assert len(kept(step)) == 5
+    step.tick(clock.now())
+    assert len(kept(step)) == 0
+
+
+def test_between_two_lookings_for_old_firings_nothing_is_looked_for(
+    tell: Any, step: AlertStep, clock: FakeClock
+) -> None:
+    tell(firing("final"))
+    step._keep = timedelta(0)
+    clock.advance(FORGET_S - 1)
+    step.tick(clock.now())
+    assert kept(step) == {"f1"}
+
+    clock.advance(1)
+    step.tick(clock.now())
+
+    assert kept(step) == set()
