@@ -6,6 +6,7 @@ checks that.
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,10 +23,13 @@ from sigma.rule.detection import SigmaDetections
 from detect.build import build
 from detect.condition import And, FieldTest, Node, Not, Or, condition_of, relocated, tests_of
 from detect.correlate.rule import said
-from detect.engine import NOT_SEARCHED, ROUTING
+from detect.engine import ROUTING, Engine
 from detect.evaluate import FOLDED_OPS, is_true, keyword_text, text_predicate
 from detect.logsource import Fields, Router, Source
+from detect.overlay import Overlays
+from detect.reload import RuleSet
 from detect.rule import LoadReport, Rule, parse_rules, read_rules
+from detect.suppression import Bearing, bearings
 from detect.text import Slot, View, folded, texts
 from samlog.errors import RuleError
 from samlog.event import Event
@@ -55,22 +59,42 @@ class Part(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """``asked`` is False where the event is not of the rule's logsource: then it never fires."""
+    """``asked`` is False where the event is not of the rule's logsource: then it never fires.
+
+    ``bearings`` are the filters and overlay entries that name the rule.
+    """
 
     rule: Rule
     asked: bool
     condition: Part
+    bearings: Sequence[Bearing] = ()
 
     @property
     def fires(self) -> bool:
         return self.asked and self.condition.held
 
+    @property
+    def told(self) -> bool:
+        """Whether the match is told; else a filter or an overlay takes it away."""
+        return self.fires and not any(one.suppresses for one in self.bearings)
+
 
 class Explainer:
     """Explains one rule; raises `RuleError` where it cannot be evaluated at all."""
 
-    def __init__(self, file: Path, rule_id: str, placeholders: Mapping[str, Sequence[str]]) -> None:
-        """Reads the rule with this id from ``file``; any id does where the file holds one rule."""
+    def __init__(
+        self,
+        file: Path,
+        rule_id: str,
+        placeholders: Mapping[str, Sequence[str]],
+        around: RuleSet | None = None,
+        today: date = date.min,
+    ) -> None:
+        """Reads the rule with this id from ``file``; any id does where the file holds one rule.
+
+        ``around`` has the filters and overlays, ``today`` (UTC) says which are in force; without
+        it, there are only the filters in the rule's own file.
+        """
         built = build([file], mode="ecs", placeholders=placeholders)
         if built.report.refused:
             raise built.report.refused[0]
@@ -99,6 +123,8 @@ class Explainer:
                 f"holds no rule {rule_id or 'at all'}", reason="not_a_rule", path=str(file)
             )
         self.rule = built.report.loaded[numbers[0]]
+        self._around = around or RuleSet(Engine(built, mode="ecs"), Overlays())
+        self._today = today
         self._variants = [v for v in built.variants if v.rule == numbers[0]]
         self._sources: Sequence[Source] = built.sources
         self._router = Router(built.sources, ROUTING["ecs"])
@@ -112,7 +138,7 @@ class Explainer:
         variant = next((v for v in self._variants if own & v.sources), None)
         sources = (variant or self._variants[0]).sources
         fields = self._sources[min(sources & own or sources)].fields
-        view = View(event, lambda key: not key.startswith(NOT_SEARCHED))
+        view = self._around.engine.view(event)
         named = {name: _explained(name, node, fields, view) for name, node in self._nodes.items()}
         conditions = [
             _condition(c.parse(postprocess=False), self._sigma.detection, named)
@@ -121,7 +147,8 @@ class Explainer:
         whole = conditions[0]
         if len(conditions) > 1:
             whole = _joined("one of the conditions", conditions, all_=False)
-        return Explanation(self.rule, variant is not None, whole)
+        found = bearings(self._around, self.rule.id, event, fields, view, self._today)
+        return Explanation(self.rule, variant is not None, whole, found)
 
 
 def _named(sigma: SigmaRule, placeholders: Mapping[str, Sequence[str]]) -> Iterator[Any]:

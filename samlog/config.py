@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 UNIT_PATTERN = r"^[a-z][a-z0-9]{0,29}$"
+PLACEHOLDER_PATTERN = r"^[^%\s]{1,100}$"
+PlaceholderName = Annotated[str, Field(pattern=PLACEHOLDER_PATTERN)]
+PlaceholderValues = list[Annotated[str, Field(min_length=1)]]
 UnitName = Annotated[str, Field(pattern=UNIT_PATTERN)]
 MIB = 1 << 20
 
@@ -187,6 +190,8 @@ class Settings(BaseSettings):
     """Folders or files of Sigma rules; ``builtin`` is samlog's own pack."""
     rules_poll_s: float = Field(default=10.0, ge=0, le=86_400)
     """How often rule files and overlays are looked at for changes; 0: only on SIGHUP."""
+    placeholders: dict[PlaceholderName, PlaceholderValues | Path] = Field(default_factory=dict)
+    """Values of ``%name%`` in rules with ``|expand``: a list, or a text file with one a line."""
     sinks: list[Any] = Field(default_factory=list)
     """Where alerts go; see below."""
     retention: Retention = Retention()

@@ -352,19 +352,44 @@ def waiting_alerts(settings: Settings) -> Mapping[str, tuple[int, str]]:
 def load_rules(settings: Settings) -> "Engine":
     """Loads and compiles the configured rules; what is refused is in its report."""
     from detect.engine import Engine
+    from detect.placeholders import read_placeholders
 
     state = settings.state_path
     # Looking (check, doctor) makes no state folder: it would belong to whoever looked.
-    return Engine.load(rule_paths(settings), cache_dir=state / "cache" if state.is_dir() else None)
+    return Engine.load(
+        rule_paths(settings),
+        cache_dir=state / "cache" if state.is_dir() else None,
+        placeholders=read_placeholders(settings.placeholders),
+    )
 
 
 def load_rule_set(settings: Settings) -> "RuleSet":
     """Loads the configured rules and the units' overlays; what is refused is in `refused`."""
+    from detect.placeholders import files_of
     from detect.reload import rule_set, version_of
 
     roots = rule_paths(settings)
     version = version_of(roots, {rule_folders([BUILTIN_RULES])[0]: __version__})
-    return rule_set(lambda: load_rules(settings), roots, overlay_paths(settings), version)
+    watched = [*roots, *files_of(settings.placeholders)]
+    return rule_set(lambda: load_rules(settings), watched, overlay_paths(settings), version)
+
+
+def placeholders(
+    config: str | None, environ: Mapping[str, str] = os.environ
+) -> dict[str, tuple[str, ...]]:
+    """Returns the values of ``%name%`` of the configuration; {} where there is none at all.
+
+    For commands that need no configuration otherwise. One that is named must be right.
+    """
+    from detect.placeholders import read_placeholders
+
+    try:
+        found = configfile.find(config, environ)
+    except ConfigError:
+        if config or environ.get("SAMLOG_CONFIG"):
+            raise
+        return {}
+    return read_placeholders(load_settings(str(found), environ).settings.placeholders)
 
 
 def overlay_paths(settings: Settings) -> dict[str, Path]:
@@ -375,11 +400,13 @@ def overlay_paths(settings: Settings) -> dict[str, Path]:
 def rule_reloader(settings: Settings, step: Step, clock: Clock, metrics: Metrics) -> "Reloader":
     """Returns what gives detect or correlate a new rule set when files change or one asks."""
     from detect.correlate.step import CorrelateStep
+    from detect.placeholders import files_of
     from detect.reload import Reloader, Watch
     from detect.step import DetectStep
 
     assert isinstance(step, DetectStep | CorrelateStep)
-    roots = [*rule_paths(settings), *overlay_paths(settings).values()]
+    roots = [*rule_paths(settings), *files_of(settings.placeholders)]
+    roots += overlay_paths(settings).values()
     watch = Watch(roots, step.rules.stamps, settings.rules_poll_s, clock.monotonic_s())
     return Reloader(step, lambda: load_rule_set(settings), watch, clock, metrics)
 

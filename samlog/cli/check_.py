@@ -1,7 +1,10 @@
 """``samlog check``: is this configuration right, and do its rules compile?"""
 
+from pathlib import Path
+
 import click
 
+from detect.placeholders import read_placeholders
 from samlog import pipeline
 from samlog.cli import doctor_local, doctor_servers
 from samlog.cli.common import emit, json_option, summary, table
@@ -67,6 +70,10 @@ def _compile_rules(loaded: Loaded) -> int:
         summary(f"rules: {name} is not there: {doctor_local.missing_rules(name)}")
     rules = pipeline.load_rule_set(settings)
     report = rules.engine.report
+    for name, values in read_placeholders(settings.placeholders).items():
+        source = settings.placeholders[name]
+        where = f" ({source})" if isinstance(source, Path) else ""
+        summary(f"placeholder %{name}%: {len(values)} values{where}")
     refused = [error for error in rules.refused if error.path not in missing.values()]
     for error in refused:
         summary(f"refused: {error}")

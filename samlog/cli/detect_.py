@@ -12,7 +12,7 @@ from detect.detection import matched
 from detect.engine import Engine, Match
 from detect.raw import flatten_raw
 from samlog import pipeline
-from samlog.cli.common import number, summary
+from samlog.cli.common import config_option, number, summary
 from samlog.cli.files import read_files
 from samlog.clock import Clock
 from samlog.errors import BadEvent, ConfigError, Exit
@@ -35,6 +35,7 @@ Read = Callable[[str, bytes], list[Event]]
 @click.option("--json", "as_json", is_flag=True, help="NDJSON, one line a match.")
 @click.option("--no-prefilter", is_flag=True, help="Ask every rule: slow, the same answer.")
 @click.option("--stats", is_flag=True, help="Rules loaded, unmapped, refused; events/s.")
+@config_option
 def command(
     files: tuple[str, ...],
     rules: tuple[str, ...],
@@ -43,13 +44,16 @@ def command(
     as_json: bool,
     no_prefilter: bool,
     stats: bool,
+    config: str | None,
 ) -> int:
     if raw and ecs:
         raise click.UsageError("--raw and --ecs exclude each other")
     pipeline.refuse_foreign_packages()
     clock = pipeline.system_clock()
     engine = Engine.load(
-        pipeline.rule_folders(rules or (pipeline.BUILTIN_RULES,)), mode="raw" if raw else "ecs"
+        pipeline.rule_folders(rules or (pipeline.BUILTIN_RULES,)),
+        mode="raw" if raw else "ecs",
+        placeholders=pipeline.placeholders(config),
     )
     for error in engine.report.refused[:10]:
         summary(f"refused: {error}")

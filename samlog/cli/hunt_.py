@@ -100,9 +100,10 @@ def _rules(names: Sequence[str], config: str | None, *, widen: bool) -> list[Ask
     """
     found: list[Asked] = []
     problems: list[str] = []
+    values = pipeline.placeholders(config)
     for name in names:
         path, rule_id = (Path(name), "") if Path(name).exists() else find_rule(name, config)
-        built = build([path], mode="ecs", placeholders={})
+        built = build([path], mode="ecs", placeholders=values)
         engine = Engine(built, mode="ecs")
         report = built.report
         problems += [f"refused: {error}" for error in report.refused]

@@ -65,6 +65,7 @@ def _rules(config: str | None) -> list[dict[str, Any]]:
     folders = pipeline.rule_folders((pipeline.BUILTIN_RULES,))
     if config:
         folders = pipeline.rule_paths(pipeline.load_settings(config).settings)
+    engine = Engine.load(folders, placeholders=pipeline.placeholders(config))
     return [
         {
             "id": rule.id,
@@ -74,5 +75,5 @@ def _rules(config: str | None) -> list[dict[str, Any]]:
             "author": rule.author,
             "path": rule.path,
         }
-        for rule in sorted(Engine.load(folders).rules, key=lambda r: r.title)
+        for rule in sorted(engine.rules, key=lambda r: r.title)
     ]

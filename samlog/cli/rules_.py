@@ -53,13 +53,15 @@ def paths_argument(function: Any) -> Any:
 )
 @paths_argument
 @click.option("--strict", is_flag=True, help="Also what samlog asks of its own rules (R-32).")
+@config_option
 @json_option
-def lint(paths: tuple[str, ...], strict: bool, as_json: bool) -> int:
+def lint(paths: tuple[str, ...], strict: bool, config: str | None, as_json: bool) -> int:
     pipeline.refuse_foreign_packages()
     clock = pipeline.system_clock()
     started = clock.monotonic_s()
     roots = pipeline.rule_folders(paths or (pipeline.BUILTIN_RULES,))
-    findings, built = findings_of(roots, strict=strict or not paths, placeholders={})
+    values = pipeline.placeholders(config)
+    findings, built = findings_of(roots, strict=strict or not paths, placeholders=values)
     if as_json:
         emit(finding._asdict() for finding in findings)
     else:
@@ -85,16 +87,17 @@ def lint(paths: tuple[str, ...], strict: bool, as_json: bool) -> int:
 )
 @paths_argument
 @click.option("--strict", is_flag=True, help="A rule without samples fails.")
+@config_option
 @json_option
-def test(paths: tuple[str, ...], strict: bool, as_json: bool) -> int:
+def test(paths: tuple[str, ...], strict: bool, config: str | None, as_json: bool) -> int:
     pipeline.refuse_foreign_packages()
     clock = pipeline.system_clock()
     started = clock.monotonic_s()
-    read = reader_of_logs(clock)
+    read, values = reader_of_logs(clock), pipeline.placeholders(config)
     counts = {"ok": 0, "FAIL": 0, "?": 0, "refused": 0}
     records = 0
     for root in pipeline.rule_folders(paths or (pipeline.BUILTIN_RULES,)):
-        engine = Engine.load([root])
+        engine = Engine.load([root], placeholders=values)
         for error in engine.report.refused:
             counts["refused"] += 1
             summary(f"refused: {harmless(str(error), 600)}")
@@ -144,8 +147,9 @@ def _tell(trial: Trial, seconds: float, as_json: bool) -> None:
     help="\b\nExample: samlog rules explain windows_shadow_copies_deleted event.json\n"
     "Example: samlog rules explain my-rule.yml --ecs stored.ndjson\n\n"
     "Show a rule's condition as a tree: which parts held on an event, which failed, and the values "
-    "that were looked at. RULE is a file, or an id or file name of the rules that are configured "
-    "[builtin]. EVENTFILE holds raw logs; - is stdin.",
+    "that were looked at; then the filters and overlay entries of the configuration that name it, "
+    "and whether one takes the match away. RULE is a file, or an id or file name of the rules that "
+    "are configured [builtin]. EVENTFILE holds raw logs; - is stdin.",
 )
 @click.argument("rule")
 @click.argument("eventfile")
@@ -157,9 +161,9 @@ def explain(
     rule: str, eventfile: str, ecs: bool, limit: int, config: str | None, as_json: bool
 ) -> int:
     pipeline.refuse_foreign_packages()
-    explainer = Explainer(*find_rule(rule, config), placeholders={})
+    explainer = _explainer(rule, config)
     read: Read = read_ecs if ecs else reader_of_logs(pipeline.system_clock())
-    shown = fired = 0
+    shown = fired = told = 0
     for name, event in _events(eventfile, read):
         if shown == limit:
             summary(f"only the first {limit} events are explained; --limit shows more")
@@ -167,14 +171,27 @@ def explain(
         shown += 1
         found = explainer.explain(event)
         fired += found.fires
+        told += found.told
         if as_json:
             emit([row(name, found)])
         else:
             show(name, found, event)
     if not shown:
         raise ConfigError("holds no event", path=eventfile)
-    summary(f"explained {shown} · fires on {fired}")
+    silent = f" · not told {fired - told}" if fired > told else ""
+    summary(f"explained {shown} · fires on {fired}{silent}")
     return Exit.DONE
+
+
+def _explainer(rule: str, config: str | None) -> Explainer:
+    """Returns what explains a rule, among the filters and overlays that are configured."""
+    file, rule_id = find_rule(rule, config)
+    values = pipeline.placeholders(config)
+    around = None
+    if config:
+        around = pipeline.load_rule_set(pipeline.load_settings(config).settings)
+    today = pipeline.system_clock().now().date()
+    return Explainer(file, rule_id, values, around, today)
 
 
 def find_rule(name: str, config: str | None) -> tuple[Path, str]:

@@ -7,7 +7,7 @@ import click
 from detect.backtest import Backtest, Change, Outcome, changes, read, write
 from detect.engine import Engine
 from samlog import pipeline
-from samlog.cli.common import emit, json_option, number, summary, table
+from samlog.cli.common import config_option, emit, json_option, number, summary, table
 from samlog.cli.detect_ import Read, read_ecs, read_raw, reader_of_logs
 from samlog.cli.files import read_files
 from samlog.errors import BadEvent, ConfigError, Exit
@@ -29,6 +29,7 @@ from samlog.log import harmless
 @click.option("--accept", is_flag=True, help="Write the baseline anew; exit 0.")
 @click.option("--raw", is_flag=True, help="Rules' own field names on the JSON as it is.")
 @click.option("--ecs", is_flag=True, help="The input is normalised already.")
+@config_option
 @json_option
 def command(
     rules: str,
@@ -37,6 +38,7 @@ def command(
     accept: bool,
     raw: bool,
     ecs: bool,
+    config: str | None,
     as_json: bool,
 ) -> int:
     if raw and ecs:
@@ -45,7 +47,11 @@ def command(
         raise click.UsageError("--accept goes with --baseline")
     pipeline.refuse_foreign_packages()
     before = None if baseline is None or accept else read(baseline)
-    engine = Engine.load(pipeline.rule_folders((rules,)), mode="raw" if raw else "ecs")
+    engine = Engine.load(
+        pipeline.rule_folders((rules,)),
+        mode="raw" if raw else "ecs",
+        placeholders=pipeline.placeholders(config),
+    )
     for error in engine.report.refused[:10]:
         summary(f"refused: {harmless(str(error), 600)}")
     if not engine.rules:

@@ -22,8 +22,10 @@ Values = tuple[tuple[str, Any], ...]
 def row(name: str, found: Explanation) -> dict[str, Any]:
     """Returns an explanation as an object for JSON."""
     rule = {"rule": found.rule.id, "title": found.rule.title, "author": found.rule.author}
-    verdict = {"asked": found.asked, "fires": found.fires}
-    return {"event": name, **rule, **verdict, "condition": _part(found.condition)}
+    verdict = {"asked": found.asked, "fires": found.fires, "told": found.told}
+    bearings = [one._asdict() for one in found.bearings]
+    whole = _part(found.condition)
+    return {"event": name, **rule, **verdict, "condition": whole, "bearings": bearings}
 
 
 def _part(part: Part) -> dict[str, Any]:
@@ -38,7 +40,9 @@ def _part(part: Part) -> dict[str, Any]:
 def show(name: str, found: Explanation, event: Event) -> None:
     """Prints an explanation as a tree; what comes from logs and rules is made harmless."""
     rule = found.rule
-    verdict = Text("fires", "green") if found.fires else Text("does not fire", "red")
+    verdict = Text("fires", "green") if found.told else Text("does not fire", "red")
+    if found.fires and not found.told:
+        verdict = Text("fires, and is not told", "yellow")
     head = Text.assemble(f"{harmless(rule.title)} ({harmless(rule.author)}) on {name}: ", verdict)
     tree = Tree(head, guide_style="dim")
     words = " ".join(filter(None, rule.logsource))
@@ -49,6 +53,10 @@ def show(name: str, found: Explanation, event: Event) -> None:
     else:
         tree.add(Text(f"never asked: {about} is no log of {words}", "red"))
     _branch(tree, found.condition, ())
+    for one in found.bearings:
+        whose = f" of unit {one.unit}" if one.unit else ""
+        line = f"{one.kind}{whose} {one.says}: {harmless(one.what, 300)}  ({one.place})"
+        tree.add(Text(line, "yellow" if one.suppresses else "dim"))
     # Into a pipe nothing is cut, and nothing is filled up with blanks.
     Console(width=None if sys.stdout.isatty() else 4_000, highlight=False).print(tree)
 

@@ -1,13 +1,16 @@
 """``samlog rules``: what it prints, and the exit codes that scripts rely on."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from samlog.cli.rules_ import command, find_rule
+from samlog.clock import SystemClock
 from samlog.errors import ConfigError, RuleError
 
 RULE = """\
@@ -163,6 +166,27 @@ def test_explain_as_json_is_a_tree(call: Call, pack: Path) -> None:
     row = orjson.loads(out)
     assert (row["fires"], row["asked"], row["author"]) == (True, True, "Kari")
     assert row["condition"]["parts"][0]["looked_at"] == {"url.path": "/evil"}
+
+
+def test_explain_tells_what_takes_a_match_away(call: Call, pack: Path) -> None:
+    today = SystemClock().now().date()
+    entry = {"rules": ["55555555-5555-4555-8555-555555555555"], "disable": True, "owner": "kari"}
+    entry |= {"reason": "ours", "since": today, "expires": today + timedelta(days=2)}
+    (pack / "overlay").write_text(yaml.safe_dump([entry]), "utf-8")
+    unit = {"local": {"overlay": str(pack / "overlay")}}
+    settings = {"units": unit, "rules": [str(pack / "evil.yml")], "state": str(pack)}
+    (pack / "samlog.conf").write_text(yaml.safe_dump(settings), "utf-8")
+    words = ("evil", pack / "evil.match.log", "--config", pack / "samlog.conf")
+
+    _, out, err = call("explain", *words)
+    _, rows, _ = call("explain", *words, "--json")
+
+    assert "fires, and is not told" in out
+    assert "disable of unit local takes it away: kari: ours" in out
+    assert "fires on 1 · not told 1" in err
+    row = orjson.loads(rows)
+    assert (row["fires"], row["told"]) == (True, False)
+    assert row["bearings"][0]["suppresses"] is True
 
 
 def test_explain_takes_events_that_are_normalised(call: Call, pack: Path) -> None:
