@@ -2,17 +2,22 @@
 
 Before a batch its range is noted, after the commit the note is cleared. A process that starts and
 finds a note was killed in that range: it then takes the range record by record, noting each. After
-the third death (one in the batch, two alone) that record becomes a dead letter. The note is a
-small file that is overwritten in place: it has to survive a process, not a power cut.
+the third death (one in the batch, two alone) that record becomes a dead letter. What lies before
+the range was worked on without harm: a step that holds what it has read gets it again after a
+restart, as batches. The note is a small file that is overwritten in place: it has to survive a
+process, not a power cut.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
 
 SIZE = 4096
 DEATHS_ALONE = 2
+Range = tuple[int, int]
+"""Offsets of the first and the last record."""
 
 
 class Journal:
@@ -21,7 +26,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        self._suspects: dict[str, int] = {}
+        self._suspects: dict[str, Range] = {}
         self._deaths: dict[str, int] = {}
         self._read()
 
@@ -31,8 +36,10 @@ class Journal:
         except orjson.JSONDecodeError:
             note = {}
         self._deaths = dict(note.get("deaths", {}))
-        for name, last in note.get("batch", {}).items():
-            self._suspects[name] = last
+        for name, found in note.get("batch", {}).items():
+            # Older releases noted the last offset only.
+            first, last = found if isinstance(found, list) else (0, found)
+            self._suspects[name] = (first, last)
         single = note.get("single")
         if single:
             self._deaths[single] = self._deaths.get(single, 0) + 1
@@ -43,29 +50,33 @@ class Journal:
 
     def careful(self, topic: str, partition: int, offset: int) -> bool:
         """Tells whether this record lies in a range in which a process was killed."""
-        last = self._suspects.get(f"{topic}/{partition}")
-        return last is not None and offset <= last
+        found = self._suspects.get(f"{topic}/{partition}")
+        return found is not None and found[0] <= offset <= found[1]
 
     def deadly(self, topic: str, partition: int, offset: int) -> bool:
         """Tells whether `DEATHS_ALONE` processes died on exactly this record."""
         return self._deaths.get(f"{topic}/{partition}/{offset}", 0) >= DEATHS_ALONE
 
-    def begin_batch(self, last_offsets: dict[str, int]) -> None:
-        """Notes a batch: ``topic/partition`` to last offset."""
-        self._write({"batch": {**self._suspects, **last_offsets}, "deaths": self._deaths})
+    def begin_batch(self, ranges: Mapping[str, Range]) -> None:
+        """Notes a batch: ``topic/partition`` to its offsets."""
+        both = {**self._suspects, **ranges}
+        for name in self._suspects.keys() & ranges.keys():
+            (first, last), (low, high) = self._suspects[name], ranges[name]
+            both[name] = (min(first, low), max(last, high))
+        self._write({"batch": both, "deaths": self._deaths})
 
     def begin_single(self, topic: str, partition: int, offset: int) -> None:
         """Notes one record of a suspect range."""
         name = f"{topic}/{partition}/{offset}"
         self._write({"batch": self._suspects, "deaths": self._deaths, "single": name})
 
-    def done(self, positions: dict[str, int]) -> None:
-        """Clears the note; suspects below the committed ``positions`` are cleared with it."""
+    def done(self, positions: Mapping[str, int]) -> None:
+        """Clears the note; suspects before ``positions``, which were worked on, go with it."""
         if self._suspects:
             self._suspects = {
-                name: last
-                for name, last in self._suspects.items()
-                if positions.get(name, 0) <= last
+                name: found
+                for name, found in self._suspects.items()
+                if positions.get(name, 0) <= found[1]
             }
             if not self._suspects:
                 self._deaths.clear()

@@ -137,8 +137,7 @@ class Loop:
             self._metrics.count("redelivered_total", len(careful), stage=self.stage.step.name)
             self._one_by_one(messages, outputs)
         else:
-            last = {f"{m.topic}/{m.partition}": m.offset for m in messages}
-            self._journal.begin_batch(last)
+            self._journal.begin_batch(_ranges(messages))
             self._work(messages, outputs)
         return len(messages)
 
@@ -184,7 +183,8 @@ class Loop:
             upto[tp] = min(upto.get(tp, oldest), oldest)
         if self._consumer is not None and upto:
             self._consumer.commit(upto)
-        self._journal.done({f"{tp.topic}/{tp.partition}": n for tp, n in upto.items()})
+        # Not what was committed: what a step holds was worked on, and nobody died of it.
+        self._journal.done({f"{tp.topic}/{tp.partition}": n for tp, n in self._positions.items()})
         self._count(messages, outputs, rejections)
 
     def _send(self, outputs: Iterable[Record], rejections: list[Rejection]) -> None:
@@ -388,3 +388,13 @@ class Loop:
             if part is not None:
                 part.close()
         self._consumer = self._producer = self._dead = None
+
+
+def _ranges(messages: Sequence[Message]) -> dict[str, tuple[int, int]]:
+    """Returns ``topic/partition`` to the offsets of its first and last record in a batch."""
+    found: dict[str, tuple[int, int]] = {}
+    for message in messages:
+        name = f"{message.topic}/{message.partition}"
+        first = found[name][0] if name in found else message.offset
+        found[name] = (first, message.offset)
+    return found

@@ -234,7 +234,7 @@ def test_held_records_are_released_when_the_input_has_ended(rig: Rig) -> None:
 
 def test_a_range_in_which_a_process_died_is_taken_record_by_record(rig: Rig) -> None:
     rig.put(b"a", b"b", b"c")
-    Journal(rig.folder / "upper.note").begin_batch({f"{IN}/0": 3})
+    Journal(rig.folder / "upper.note").begin_batch({f"{IN}/0": (0, 3)})
     rig.restart()
 
     rig.loop.turn()
@@ -248,7 +248,7 @@ def test_a_record_that_killed_three_processes_becomes_a_dead_letter(rig: Rig) ->
     rig.put(b"a", b"deadly", b"c")
     first = rig.bus.end_offsets([IN])[TopicPartition(IN, 0)] - 3
     deadly = first + 1
-    Journal(rig.folder / "upper.note").begin_batch({f"{IN}/0": first + 2})
+    Journal(rig.folder / "upper.note").begin_batch({f"{IN}/0": (first, first + 2)})
     for _ in range(2):
         Journal(rig.folder / "upper.note").begin_single(IN, 0, deadly)
     rig.restart()
@@ -310,6 +310,36 @@ def test_what_a_step_keeps_is_read_again_after_a_restart_and_does_not_keep_it_fr
     assert step.told[-1] == 0
     rig.loop.close()
     rig.bus.close()
+
+
+def test_what_a_step_keeps_from_before_the_range_in_which_a_process_died_is_taken_as_batches(
+    tmp_path: Path,
+) -> None:
+    rig = Rig(tmp_path)
+    rig.step = Keeping()
+    rig.restart()
+    rig.put(*(b"%d" % i for i in range(60)))
+    rig.loop.turn()
+    rig.put(b"x", b"y")
+    first = rig.bus.end_offsets([IN])[TopicPartition(IN, 0)] - 2
+    Journal(rig.folder / "upper.note").begin_batch({f"{IN}/0": (first, first + 1)})
+    rig.restart()
+
+    rig.loop.run(lambda: True, lambda: False)
+
+    assert rig.loop.counts.redelivered == 2
+    assert not Journal(rig.folder / "upper.note").careful(IN, 0, first)
+    rig.loop.close()
+    rig.bus.close()
+
+
+def test_a_crash_note_of_an_older_release_still_names_its_range(tmp_path: Path) -> None:
+    (tmp_path / "x.note").write_bytes(b'{"batch": {"%s/0": 7}, "deaths": {}}' % IN.encode())
+
+    journal = Journal(tmp_path / "x.note")
+
+    assert journal.careful(IN, 0, 7)
+    assert not journal.careful(IN, 0, 8)
 
 
 def test_who_has_not_been_given_a_partition_yet_has_not_read_all(
