@@ -2,7 +2,8 @@
 
 A child learns that its input has ended, or that its supervisor is gone, by end-of-file on a pipe
 that it inherits: nothing is left running when a supervisor is killed, and a child that starts
-late cannot miss the message.
+late cannot miss the message. For the same reason a child starts with HUP blocked: one that comes
+while it still loads waits until it listens, and does not end it.
 """
 
 import os
@@ -196,13 +197,14 @@ class Supervisor:
         argv = [*self.command(child.stage), "--control-fd", str(read_end)]
         child.started_s = self.clock.monotonic_s()
         try:
-            child.process = subprocess.Popen(
-                argv + (["--until-idle"] if self.until_idle else []),
-                pass_fds=(read_end,),
-                stdin=None if child.stage == "collect" else subprocess.DEVNULL,
-                env=dict(self.environ) if self.environ is not None else None,
-                start_new_session=True,
-            )
+            with _hup_blocked():
+                child.process = subprocess.Popen(
+                    argv + (["--until-idle"] if self.until_idle else []),
+                    pass_fds=(read_end,),
+                    stdin=None if child.stage == "collect" else subprocess.DEVNULL,
+                    env=dict(self.environ) if self.environ is not None else None,
+                    start_new_session=True,
+                )
         except OSError as error:
             log.get("supervisor").error("stage_not_started", stage=child.stage, why=str(error))
             self._release(child)
@@ -241,6 +243,16 @@ class Supervisor:
                 child.process.kill()
                 child.process.wait()
             self._release(child)
+
+
+@contextmanager
+def _hup_blocked() -> Iterator[None]:
+    """A process that is started meanwhile inherits it, through fork and exec."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _told(code: int) -> str:

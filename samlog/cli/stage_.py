@@ -59,6 +59,8 @@ class Control:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGHUP, self._on_hup)
+        # The supervisor starts its children with HUP blocked; one that came since is taken now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     def _on_hup(self, number: int, frame: FrameType | None) -> None:
         self._asked_to_reload = True

@@ -91,6 +91,16 @@ def test_hup_asks_once_for_new_rules_and_stops_nothing(handlers: None) -> None:
     assert not control.stopping()
 
 
+def test_a_hup_that_came_while_the_stage_was_loading_is_taken(handlers: None) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    os.kill(os.getpid(), signal.SIGHUP)
+
+    control = Control(-1, until_idle=True)
+
+    assert control.take_reload()
+    assert not control.stopping()
+
+
 def test_a_stage_that_waits_for_a_server_is_woken_to_stop() -> None:
     stop = threading.Event()
     clock = StageClock(stop)

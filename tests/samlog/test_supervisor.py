@@ -236,6 +236,7 @@ def again(number, frame):
     note("hup")
     sys.exit(0)
 signal.signal(signal.SIGHUP, again)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 note("ready")
 signal.pause()
 """
@@ -254,3 +255,31 @@ signal.pause()
     assert supervisor.run() == Exit.DONE
     assert sorted(lines(notes)) == ["detect hup", "detect ready", "store ended", "store ready"]
     assert supervisor.restarts == 0
+
+
+def test_a_hup_that_comes_before_a_stage_listens_waits_for_it(
+    supervise: Callable[..., Supervisor], notes: Path
+) -> None:
+    listens_late = """
+import os, signal, sys
+def again(number, frame):
+    note("hup")
+    sys.exit(0)
+signal.signal(signal.SIGHUP, again)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+signal.pause()
+"""
+    supervisor = supervise({"correlate": listens_late})
+    start = supervisor._start
+
+    def start_and_hup(child: Child) -> int | None:
+        code = start(child)
+        supervisor._pass_on_hup()
+        return code
+
+    supervisor._start = start_and_hup  # type: ignore[method-assign] # HUP as early as it can come
+
+    assert supervisor.run() == Exit.DONE
+    assert lines(notes) == ["correlate hup"]
+    assert supervisor.restarts == 0
+    assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
