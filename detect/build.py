@@ -12,7 +12,8 @@ from sigma.exceptions import SigmaError
 from detect import cache
 from detect.compile import Program, compile_rules
 from detect.condition import Node, Placeholders, condition_of, relocated, tests_of
-from detect.correlate.rule import Correlation, correlations_of
+from detect.correlate.resolve import correlations_of
+from detect.correlate.rule import Correlation
 from detect.document import Document
 from detect.evaluate import text_predicate
 from detect.filters import Filter, filters_of

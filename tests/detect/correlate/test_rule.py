@@ -229,6 +229,21 @@ def test_a_correlation_with_the_id_of_a_rule_is_refused(read: Callable[..., Buil
     assert error.reason == "duplicate_id"
 
 
+def test_what_is_counted_over_all_units_is_counted_for_no_single_one(
+    read: Callable[..., Built],
+) -> None:
+    everywhere = {"samlog": {"scope": "shared"}}
+    below = correlation() | {"name": "below"} | everywhere
+    above = correlation(UPPER, rules=["below"])
+
+    (error,) = read(base(), below, above).report.refused
+    both = read(base(), below, above | everywhere)
+
+    assert error.reason == "invalid_correlation"
+    assert "scope: shared" in str(error)
+    assert [one.shared for one in both.correlations] == [True, True]
+
+
 def test_a_name_that_two_rules_have_is_refused(read: Callable[..., Built]) -> None:
     (error,) = read(base(), base(OTHER), correlation()).report.refused
 
