@@ -1,16 +1,18 @@
 """Groups of one partition of ``samlog.matches``: what fires, provisionally and finally.
 
-Plain in and out: matches and watermarks in, `Telling` out. Nothing here knows the bus.
+Plain in and out: matches and watermarks in, `Telling` out. Nothing here knows the bus or the time:
+the same calls in the same order tell the same, word for word.
 """
 
 import heapq
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
 
 from detect.correlate.group import EVER, NEVER, Firing, Group
+from detect.correlate.limits import Counts, Size
+from detect.correlate.limits import Limits as Limits  # the stages are wired with it
 from detect.correlate.rule import Correlation
 from detect.correlate.window import Match
 
@@ -25,49 +27,19 @@ BUCKET = 12
 OWN_STREAM = "samlog.correlate"
 """What matches of correlations come from; then the slot in which they fired."""
 _WHEEL_MS = 60_000
-_MAX_STREAMS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one rule may keep in one process; beyond it the oldest is evicted and counted.
-
-    ``lateness_ms``: a match that is older than the watermark by more is late and does not count.
-    """
-
-    lateness_ms: int = 26 * 3_600_000
-    groups: int = 250_000
-    matches: int = 1_000_000
-    matches_per_group: int = 100_000
 
 
 class Telling(NamedTuple):
     """Something to be told: ``state`` is provisional, final, withdrawn, or replaced by the next.
 
-    ``total`` is the number of matches from the beginning of the firing's window until now.
+    ``total`` is the number of matches in the firing's window; when its slot has ended, of all from
+    the beginning of the window to the end of the slot.
     """
 
     group: Group
     firing: Firing
     state: str
     total: int
-
-
-@dataclass(slots=True)
-class Counts:
-    """What happened since the start. ``late``: stream → matches that came too late."""
-
-    matches: int = 0
-    repeated: int = 0
-    late: Counter[str] = field(default_factory=Counter)
-    evicted: Counter[str] = field(default_factory=Counter)
-    """Rule id → matches that the limits made it forget before their time."""
-
-
-@dataclass(slots=True)
-class _Size:
-    groups: int = 0
-    matches: int = 0
 
 
 class Correlator:
@@ -77,14 +49,17 @@ class Correlator:
     """
 
     def __init__(
-        self, limits: Limits, counts: Counts | None = None, sizes: dict[str, _Size] | None = None
+        self,
+        limits: Limits,
+        counts: Counts | None = None,
+        sizes: dict[str, Size] | None = None,
+        *,
+        edge: int = NEVER,
     ) -> None:
+        """``edge`` is the watermark of the last commit where this is a rebuilt state."""
         self.counts = counts or Counts()
         self.watermark = NEVER
-        self.edge = NEVER
-        """The watermark of the last commit where this is a rebuilt state, else `NEVER`."""
-        self.waiting = False
-        """While a state is rebuilt nothing fires: its past is not complete yet."""
+        self.edge = edge
         self.groups: dict[bytes, Group] = {}
         self.held: defaultdict[int, int] = defaultdict(int)
         self._limits = limits
@@ -93,7 +68,7 @@ class Correlator:
         """The watermark as upstream told it; it is not moved by `finish`."""
         self._late_before = NEVER
         self._changed: set[bytes] = set()
-        self._open: list[tuple[int, int, bytes, Firing, int, bool]] = []
+        self._open: list[tuple[int, int, bytes, Firing, bool]] = []
         self._tails: list[tuple[int, int, bytes]] = []
         self._wheel: dict[int, list[bytes]] = {}
         self._wheel_order: list[int] = []
@@ -103,7 +78,11 @@ class Correlator:
         """Takes a match in any order; returns what fires at once. A repeat changes nothing."""
         t = match[0]
         if t < self._late_before:
-            self._count_late(stream)
+            if stream.startswith(OWN_STREAM):
+                # After a restart what fired long ago is told again.
+                self.counts.repeated += 1
+            else:
+                self.counts.count_late(stream)
             return []
         group = self.groups.get(key)
         if group is None:
@@ -125,32 +104,28 @@ class Correlator:
         size.matches += 1
         if len(log) > self._limits.matches_per_group or size.matches > self._limits.matches:
             self._shed(rule, group)
-        if group.dirty or self.waiting or (t <= self.watermark and rule.closing):
+        if group.dirty or (t <= self.watermark and rule.closing):
             if log and log[-1] is match:
                 # It may also close the window of the one before it.
                 group.dirty += (t, log[-2].t) if len(log) > 1 else (t,)
                 self._changed.add(key)
             return []
+        if t <= self.watermark:
+            # The number of matches in a slot that has ended may be another now.
+            group.grown.append(t)
+            self._changed.add(key)
         found = group.push(match)
         if rule.closing:
             self._arm(group)
         return [] if found is None else self._fire(group, found)
 
     def _new(self, key: bytes, rule: Correlation) -> Group:
-        size = self._sizes.setdefault(rule.rule.id, _Size())
+        size = self._sizes.setdefault(rule.rule.id, Size())
         if size.groups >= self._limits.groups:
             self._evict_groups(rule)
         size.groups += 1
         group = self.groups[key] = Group(rule, key)
         return group
-
-    def _count_late(self, stream: str) -> None:
-        if stream.startswith(OWN_STREAM):
-            # After a restart what fired long ago is told again.
-            self.counts.repeated += 1
-            return
-        late = self.counts.late
-        late[stream if stream in late or len(late) < _MAX_STREAMS else "other streams"] += 1
 
     def retract(
         self, key: bytes, match_id: str, first_t: int, last_t: int, *, but: int = NEVER
@@ -181,49 +156,51 @@ class Correlator:
 
     def _tell(self, group: Group, firing: Firing) -> Telling:
         sure = firing.sure_at <= self.watermark
-        self._await(group, firing, firing.total, confirmed=sure)
+        if sure and group.end_of(firing) <= self.watermark:
+            return Telling(group, firing, FINAL, group.count(firing))
+        self._await(group, firing, confirmed=sure)
         return Telling(group, firing, FINAL if sure else PROVISIONAL, firing.total)
 
-    def _await(self, group: Group, firing: Firing, told: int, *, confirmed: bool) -> None:
+    def _await(self, group: Group, firing: Firing, *, confirmed: bool) -> None:
         """Has `_confirmed` look again: when the firing is sure, then when its slot has ended."""
-        end = (firing.slot + 1) * group.rule.span_ms
-        due = max(end, firing.sure_at) if confirmed else firing.sure_at
-        entry = (due, next(self._number), group.key, firing, told, confirmed)
-        heapq.heappush(self._open, entry)
+        due = max(group.end_of(firing), firing.sure_at) if confirmed else firing.sure_at
+        heapq.heappush(self._open, (due, next(self._number), group.key, firing, confirmed))
 
-    def settle(self) -> list[Telling]:
+    @property
+    def unsettled(self) -> bool:
+        """Tells whether matches came that only the next `advance` takes into account."""
+        return bool(self._changed)
+
+    def _settle(self) -> list[Telling]:
         """Computes again what matches out of order have changed; returns what is new."""
-        if self.waiting or not self._changed:
-            return []
         told: list[Telling] = []
         changed, self._changed = self._changed, set()
         for key in sorted(changed):
             group = self.groups.get(key)
             if group is None:
                 continue
+            touched = group.touched()
             for old, new in group.refreshed(self.watermark, self._edge_of(group.rule)):
                 if old is not None:
                     told.append(Telling(group, old, WITHDRAWN if new is None else REPLACED, 0))
                 if new is not None:
                     told.append(self._tell(group, new))
+            for firing in group.recounted(touched):
+                told.append(Telling(group, firing, FINAL, group.counted[firing.slot]))
             if group.rule.closing:
                 self._arm(group)
         return told
 
-    def release(self, edge: int) -> None:
-        """Ends the rebuilding: ``edge`` was the watermark when the past was let go."""
-        self.waiting = False
-        self.edge = edge
-
     def advance(self, watermark: int) -> list[Telling]:
-        """All matches up to ``watermark`` (ms) have come; returns what is final by that."""
+        """All matches up to ``watermark`` (ms) have come; returns what is new or final by that.
+
+        `NEVER` tells no time: only what came out of order is taken into account.
+        """
         if watermark > self.come:
             self.come = watermark
             self._late_before = watermark - self._limits.lateness_ms
         self.watermark = max(watermark, self.watermark)
-        if self.waiting:
-            return []
-        told = self.settle()
+        told = self._settle()
         told += self._closed()
         told += self._confirmed()
         self._forget()
@@ -234,9 +211,8 @@ class Correlator:
 
         Nothing is forgotten: correlations of correlations may still get what fired by this.
         """
-        self.waiting = False
         self.watermark = EVER
-        return [*self.settle(), *self._closed(), *self._confirmed()]
+        return [*self._settle(), *self._closed(), *self._confirmed()]
 
     def _arm(self, group: Group) -> None:
         items = group.window.items
@@ -264,17 +240,15 @@ class Correlator:
     def _confirmed(self) -> Iterator[Telling]:
         """Yields provisional firings that stay, and the final number of matches of each slot."""
         while self._open and self._open[0][0] <= self.watermark:
-            _, _, key, firing, told, confirmed = heapq.heappop(self._open)
+            _, _, key, firing, confirmed = heapq.heappop(self._open)
             group = self.groups.get(key)
             if group is None or group.fired.get(firing.slot) is not firing:
                 continue
-            if not confirmed:
-                yield Telling(group, firing, FINAL, firing.total)
-                self._await(group, firing, firing.total, confirmed=True)
-                continue
-            end = (firing.slot + 1) * group.rule.span_ms
-            total = group.matches_until(firing.first_t, end)
-            if total > told:
+            ended = group.end_of(firing) <= self.watermark
+            if not ended:
+                self._await(group, firing, confirmed=True)
+            total = group.count(firing) if ended else firing.total
+            if not confirmed or total != firing.total:
                 yield Telling(group, firing, FINAL, total)
 
     def _remind(self, group: Group, t: int) -> None:

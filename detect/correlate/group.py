@@ -13,7 +13,7 @@ could change is computed again once a tick, however many there were.
 """
 
 from bisect import bisect_left
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -45,9 +45,14 @@ class Firing(NamedTuple):
 
 
 class Group:
-    """State of one group. ``fired``: slot → firing. ``dirty``: times whose windows changed."""
+    """State of one group.
 
-    __slots__ = ("armed", "dirty", "fired", "key", "log", "rule", "window")
+    ``fired``: slot → firing. ``counted``: slot that has ended → its number of matches, as told.
+    ``dirty``: times whose windows changed. ``grown``: times of matches that came in order, yet
+    behind the watermark.
+    """
+
+    __slots__ = ("armed", "counted", "dirty", "fired", "grown", "key", "log", "rule", "window")
 
     def __init__(self, rule: Correlation, key: bytes) -> None:
         self.rule = rule
@@ -55,7 +60,9 @@ class Group:
         self.log: list[Match] = []
         self.window = window_kind(rule)(rule)
         self.fired: dict[int, Firing] = {}
+        self.counted: dict[int, int] = {}
         self.dirty: list[int] = []
+        self.grown: list[int] = []
         self.armed = False
 
     def insert(self, match: Match) -> bool:
@@ -148,6 +155,7 @@ class Group:
             old, new = self.fired.get(slot), found.get(slot)
             if slot < supported or (old and new and old.print == new.print):
                 continue
+            self.counted.pop(slot, None)
             if new is None:
                 del self.fired[slot]
             else:
@@ -174,9 +182,33 @@ class Group:
             _note(self.closed_by(window, watermark + 1, found), first, last, found)
         return found
 
-    def matches_until(self, first_t: int, end: int) -> int:
-        """Returns how many matches there are from ``first_t`` to before ``end``."""
-        return bisect_left(self.log, (end,)) - bisect_left(self.log, (first_t,))
+    def end_of(self, firing: Firing) -> int:
+        """Returns when the slot of a firing ends."""
+        return (firing.slot + 1) * self.rule.span_ms
+
+    def count(self, firing: Firing) -> int:
+        """Returns the number of matches from the firing's first to the end of its slot.
+
+        It is noted, so that `recounted` finds what changes it.
+        """
+        first, end = bisect_left(self.log, (firing.first_t,)), self.end_of(firing)
+        total = self.counted[firing.slot] = bisect_left(self.log, (end,)) - first
+        return total
+
+    def touched(self) -> list[int]:
+        """Returns the slots whose number of matches may have changed, and forgets why."""
+        span = self.rule.span_ms
+        slots = {t // span for t in self.dirty}.union(t // span for t in self.grown)
+        self.grown.clear()
+        # A window reaches back into the slot before it.
+        return sorted(slots.union(slot + 1 for slot in slots))
+
+    def recounted(self, slots: Iterable[int]) -> Iterator[Firing]:
+        """Yields the firings whose number of matches is another than was told."""
+        for slot in slots:
+            told = self.counted.get(slot)
+            if told is not None and self.count(self.fired[slot]) != told:
+                yield self.fired[slot]
 
     def trim(self, before: int) -> Sequence[Match]:
         """Forgets the matches before a time, and the slots that ended before it."""
@@ -186,6 +218,7 @@ class Group:
         span = self.rule.span_ms
         for slot in [s for s in self.fired if (s + 1) * span <= before]:
             del self.fired[slot]
+            self.counted.pop(slot, None)
         return gone
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import orjson
 
+from detect.correlate.control import control_record
 from detect.correlate.group import NEVER
 from samlog.bus.base import EVERY, Record
-from samlog.event import FORMAT_VERSION, H_VERSION, MATCHES, Event
+from samlog.event import Event
 
 DISORDER_MS = 60_000
 """A stream's own events may be so much out of order without anything being taken back."""
@@ -23,15 +24,30 @@ IDLE_MS = 60_000
 QUIET_S = 30.0
 """A partition read to its end and silent for so long, by our clock, is not waited for."""
 EVERY_S = 1.0
+REPEAT_S = 30.0
+"""What has not changed is told again, to those who began to read behind it."""
 MAX_STREAMS = 50_000
 _NOT_ITS_OWN = frozenset({"time_from_receipt", "time_invalid"})
 _AHEAD = timedelta(minutes=5)
 
 
 class Partition:
-    """The streams of one partition. ``streams``: name → [latest @timestamp, append time in ms]."""
+    """The streams of one partition. ``streams``: name → [latest @timestamp, append time in ms].
 
-    __slots__ = ("appended", "idle", "read_s", "streams", "top")
+    ``fresh`` and ``untold``: an event came since the last look, and since the last word.
+    """
+
+    __slots__ = (
+        "appended",
+        "fresh",
+        "idle",
+        "read_s",
+        "streams",
+        "told",
+        "told_s",
+        "top",
+        "untold",
+    )
 
     def __init__(self) -> None:
         self.streams: dict[Any, list[Any]] = {}
@@ -39,6 +55,9 @@ class Partition:
         self.appended = 0
         self.read_s = 0.0
         self.idle = False
+        self.fresh = self.untold = False
+        self.told = b""
+        self.told_s = 0.0
 
 
 class Reading:
@@ -47,7 +66,6 @@ class Reading:
     def __init__(self) -> None:
         self._partitions: dict[int, Partition] = {}
         self._total = 0
-        self._told: dict[int, bytes] = {}
         self._told_s = float("-inf")
 
     def note(self, partition: int, stream: Any, event: Event, appended_ms: int) -> None:
@@ -64,6 +82,7 @@ class Reading:
             here = self._partitions[partition] = Partition()
         here.appended = appended_ms
         here.idle = False
+        here.fresh = here.untold = True
         seen = here.streams.get(stream)
         if seen is None:
             if len(here.streams) >= MAX_STREAMS:
@@ -82,14 +101,17 @@ class Reading:
             del self._partitions[partition]
         for partition in mine:
             here = self._partitions.setdefault(partition, Partition())
-            if behind.get(partition, 0):
+            if behind.get(partition, 0) or here.fresh:
                 here.read_s = now_s
-                here.idle = False
+                here.idle = here.fresh = False
             elif now_s - here.read_s >= QUIET_S or not here.streams:
                 here.idle = True
 
     def records(self, now_s: float, *, ended: bool = False) -> Iterator[Record]:
-        """Yields what is new, at most once a second. ``ended``: no event will come any more."""
+        """Yields what is new, at most once a second. ``ended``: no event will come any more.
+
+        Where an event came there is a word, even if it moved nothing: correlations settle by it.
+        """
         if not ended and (now_s - self._told_s < EVERY_S or not self._total):
             return
         self._told_s = now_s
@@ -98,14 +120,14 @@ class Reading:
             if not here.idle and not here.streams:
                 continue
             value = orjson.dumps({"p": number, "n": self._total, **progress(here)})
-            if self._told.get(number) != value:
-                self._told[number] = value
-                yield Record(MATCHES, value, None, {H_VERSION: FORMAT_VERSION}, EVERY)
+            again = not ended and (here.untold or now_s - here.told_s >= REPEAT_S)
+            if again or here.told != value:
+                here.told, here.told_s, here.untold = value, now_s, False
+                yield control_record(value, partition=EVERY)
 
     def reset(self) -> None:
         """Forgets all: the partitions may be others now."""
         self._partitions.clear()
-        self._told.clear()
 
 
 def is_ahead(stamp: str, received: str) -> bool:
@@ -154,7 +176,21 @@ class Upstream:
         if w is not None and before is not None:
             w = max(int(w), before)
         self._told[number] = (w, max(highest, NEVER if top is None else int(top)))
-        if len(self._told) < self._total:
+        return self.watermark()
+
+    def watermark(self) -> int:
+        """Returns the time up to which all partitions have come, in ms; `NEVER` at first."""
+        if not self._told or len(self._told) < self._total:
             return NEVER
         active = [w for w, _ in self._told.values() if w is not None]
         return min(active) if active else max(top for _, top in self._told.values())
+
+    def known(self) -> list[Any]:
+        """Returns what was told, for a mark: [partitions in all, [partition, w, top] …]."""
+        return [self._total, *([p, w, top] for p, (w, top) in sorted(self._told.items()))]
+
+    def join(self, known: Iterable[Any]) -> None:
+        """Takes over what another process knew when it made a mark."""
+        total, *parts = known
+        for number, w, top in parts:
+            self.take({"p": number, "n": total, "w": w, "top": top})

@@ -1,58 +1,34 @@
 """The correlate stage: matches of rules in, detections out, provisional at once and then final.
 
 All state is a function of ``samlog.matches``. Positions are committed only up to the oldest match
-that may be needed again, so a restart or a rebalance reads it again from there. What lies before is
-forgotten: a *mark* on the partition itself says where a commit is about to be made and up to which
-time all was known then; a state that begins in the middle of a partition stays silent until it has
-read the mark of its own beginning.
+that may be needed again, so a restart or a rebalance reads it again from there (`part`).
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-import orjson
-
-from detect.correlate.correlator import OWN_STREAM, Correlator, Counts, Limits, Telling
-from detect.correlate.group import NEVER
-from detect.correlate.matches import decode, name_of
-from detect.correlate.progress import Upstream
+from detect.correlate.correlator import Correlator
+from detect.correlate.limits import Counts, Limits
+from detect.correlate.matches import name_of
+from detect.correlate.part import Part, Rules, Said
 from detect.correlate.rule import Correlation, silent_rules
-from detect.correlate.telling import Teller
-from detect.correlate.window import Match
+from detect.correlate.telling import Teller, Word
 from detect.counters import Counters
 from detect.ledger import Ledger
 from detect.reload import RuleSet
 from samlog import log
 from samlog.bus.base import Message, Record, TopicPartition
 from samlog.clock import Clock
-from samlog.errors import BadEvent
-from samlog.event import FORMAT_VERSION, H_VERSION, MATCHES
+from samlog.event import MATCHES
 from samlog.metrics import Metrics
 from samlog.step import Rejection
 
-MARK_RECORDS = 4_096
-"""A mark is made when so many records need not be read again."""
-GIVE_UP_S = 10.0
-"""A state waits for its mark for so long after the last record; it may have been deleted."""
 MAX_STRANGERS = 100_000
 STRANGER_S = 600.0
-REFRESH_S = 1.0
+TICK_S = 1.0
 LOOK_S = 30.0
-
-
-class _Part:
-    """One partition of ``samlog.matches``. ``base`` is where a restart would begin."""
-
-    __slots__ = ("base", "correlator", "first", "next", "quiet_at", "quiet_since_s", "upstream")
-
-    def __init__(self, first: int, correlator: Correlator) -> None:
-        self.first = self.base = self.next = first
-        self.correlator = correlator
-        self.upstream = Upstream()
-        self.quiet_at = -1
-        self.quiet_since_s = 0.0
 
 
 class CorrelateStep:
@@ -85,14 +61,14 @@ class CorrelateStep:
         self._limits = limits or Limits()
         self._finish = finish
         self._tell_all = tell_all
-        self._parts: dict[int, _Part] = {}
+        self._parts: dict[int, Part] = {}
         self._counts = Counts()
         self._sizes: dict[str, Any] = {}
         self._told: Counter[str] = Counter()
         self._reported: Counter[tuple[str, str]] = Counter()
         self._strangers: deque[tuple[float, Message]] = deque(maxlen=MAX_STRANGERS)
         self._unknown = 0
-        self._refreshed_s = self._looked_s = clock.monotonic_s()
+        self._ticked_s = self._looked_s = clock.monotonic_s()
         self._open = 0
         self.rules = rules
         self._take(rules)
@@ -105,11 +81,12 @@ class CorrelateStep:
 
     def _take(self, rules: RuleSet) -> None:
         correlations = rules.engine.built.correlations
-        self._by_name: dict[str, Correlation] = {name_of(one): one for one in correlations}
+        by_name: dict[str, Correlation] = {name_of(one): one for one in correlations}
+        self._rules = Rules(by_name, self._note_stranger)
         silent = frozenset[str]() if self._tell_all else silent_rules(correlations)
         self._teller = Teller(correlations, silent, rules.label, rules.overlays)
         for part in self._parts.values():
-            part.correlator.keep({name.encode(): one for name, one in self._by_name.items()})
+            part.correlator.keep({name.encode(): one for name, one in by_name.items()})
         self._retry = bool(self._strangers)
 
     def process(self, message: Message) -> Iterable[Record]:
@@ -117,86 +94,59 @@ class CorrelateStep:
         part = self._parts.get(message.partition)
         if part is None:
             part = self._begin(message)
-        part.next = max(part.next, message.offset + 1)
-        value = message.value
-        if value[:1] == b"{":
-            return self._control(part, message)
-        head, rest = decode(value)
-        rule = self._by_name.get(head[0])
-        if rule is None or message.key is None:
-            self._strangers.append((self._clock.monotonic_s(), message))
-            self._unknown += 1
-            return ()
-        told = self._add(part.correlator, rule, message, head, rest)
-        return self._records(told) if told else ()
+        said = part.take(message, self._rules)
+        if message.value[:1] != b"{":
+            return self._records(part, said) if said else ()
+        return [*self._records(part, said), *part.mark(self._least(part.number))]
 
-    def _add(
-        self, correlator: Correlator, rule: Correlation, message: Message, head: Any, rest: bytes
-    ) -> list[Telling]:
-        _, t, id_, mask, values, stream = head
-        key, offset = message.key or b"", message.offset
-        if stream.startswith(OWN_STREAM):
-            # The firing of a slot may have moved since it was told before.
-            first, last = map(int, stream.split()[1:])
-            correlator.retract(key, id_, first, last, but=t)
-        if rule.kind != "temporal_ordered":
-            return correlator.add(key, rule, Match(t, 0, id_, mask, values, rest, offset), stream)
-        told: list[Telling] = []
-        for place in range(len(rule.bases)):
-            if mask >> place & 1:
-                match = Match(t, place, id_, 1 << place, values, rest, offset)
-                told += correlator.add(key, rule, match, stream)
-        return told
+    def _begin(self, message: Message) -> Part:
+        def make(edge: int) -> Correlator:
+            return Correlator(self._limits, self._counts, self._sizes, edge=edge)
 
-    def _begin(self, message: Message) -> _Part:
-        correlator = Correlator(self._limits, self._counts, self._sizes)
-        correlator.waiting = message.offset > 0
-        part = self._parts[message.partition] = _Part(message.offset, correlator)
+        part = Part(message.partition, message.offset, make, self._clock)
+        self._parts[message.partition] = part
         return part
 
-    def _control(self, part: _Part, message: Message) -> Iterable[Record]:
-        try:
-            record = orjson.loads(message.value)
-        except orjson.JSONDecodeError as error:
-            raise BadEvent("match_not_json", str(error)) from error
-        correlator = part.correlator
-        try:
-            if "gone" in record:
-                slot = (int(record["from"]), int(record["to"]))
-                correlator.retract(message.key or b"", str(record["gone"]), *slot)
-            elif "base" in record:
-                if correlator.waiting and record["base"] == part.first:
-                    correlator.release(int(record["watermark"]))
-            else:
-                return self._records(correlator.advance(part.upstream.take(record)))
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadEvent("match_not_json", f"no control record: {error!r}") from error
-        return ()
+    def _note_stranger(self, message: Message) -> None:
+        self._strangers.append((self._clock.monotonic_s(), message))
+        self._unknown += 1
 
-    def _records(self, told: Iterable[Telling]) -> list[Record]:
+    def _least(self, number: int) -> int | None:
+        own = (message.offset for _, message in self._strangers if message.partition == number)
+        return next(own, None)
+
+    def _records(self, part: Part, said: Iterable[Said]) -> list[Record]:
         now = self._clock.now()
         found: list[Record] = []
-        for one in told:
-            self._told[one.state] += 1
-            found.extend(self._teller.records(one, now))
+        for offset, told in said:
+            self._told[told.state] += 1
+            found.extend(self._teller.records(told, Word(part.number, offset, now)))
         return found
 
     def tick(self, now: datetime) -> Iterable[Record]:
-        """Returns what matches out of order have changed, and marks where a commit may move."""
+        """Returns what no record of the topic brings about: what was waited for in vain."""
         seconds = self._clock.monotonic_s()
-        if seconds - self._refreshed_s < REFRESH_S:
+        if seconds - self._ticked_s < TICK_S:
             return []
-        self._refreshed_s = seconds
+        self._ticked_s = seconds
         found: list[Record] = self._strangers_again(seconds)
-        for number, part in self._parts.items():
-            if part.correlator.waiting:
-                self._give_up_waiting(part, seconds)
-            found += self._records(part.correlator.settle())
-            found += self._mark(number, part)
+        for part in self._parts.values():
+            if part.in_vain:
+                found += self._records(part, part.go_on(self._rules))
+            found += part.ask()
         self._report()
         if seconds - self._looked_s >= LOOK_S:
             self._look()
         return found
+
+    def watch(
+        self, assigned: frozenset[TopicPartition], behind: Mapping[TopicPartition, int]
+    ) -> None:
+        """Takes note of how far the topic is read; what lies before its end may hold a mark."""
+        for number, part in self._parts.items():
+            unread = behind.get(TopicPartition(MATCHES, number))
+            if unread is not None:
+                part.watch(unread)
 
     def _look(self) -> None:
         """Counts open windows, which takes a look at every group."""
@@ -218,24 +168,6 @@ class CorrelateStep:
         strangers.clear()
         return [record for message in again for record in self.process(message)]
 
-    def _give_up_waiting(self, part: _Part, now_s: float) -> None:
-        """Goes on without the mark where no record came for long: retention has deleted it."""
-        if part.quiet_at != part.next:
-            part.quiet_at, part.quiet_since_s = part.next, now_s
-        elif now_s - part.quiet_since_s >= GIVE_UP_S:
-            part.correlator.release(NEVER)
-
-    def _mark(self, number: int, part: _Part) -> Iterator[Record]:
-        oldest = part.correlator.oldest_offset()
-        base = part.next if oldest is None else min(oldest, part.next)
-        own = (message.offset for _, message in self._strangers if message.partition == number)
-        base = min(base, next(own, base))
-        if part.correlator.waiting or base - part.base < MARK_RECORDS:
-            return
-        part.base = base
-        mark = orjson.dumps({"base": base, "watermark": part.correlator.come})
-        yield Record(MATCHES, mark, None, {H_VERSION: FORMAT_VERSION}, number)
-
     def _report(self) -> None:
         """Counts late and evicted matches by name, and says so when it begins."""
         for kind, counter in (("late", self._counts.late), ("evicted", self._counts.evicted)):
@@ -250,15 +182,19 @@ class CorrelateStep:
                 self._metrics.count(f"matches_{kind}_total", new)
 
     def flush(self) -> Iterable[Record]:
-        """Settles everything; with ``finish`` closes all windows. Returns [] when it is at rest."""
+        """Returns what the end of the input brings about; [] when everything is at rest.
+
+        With ``finish`` all windows are closed.
+        """
         found: list[Record] = []
         for part in self._parts.values():
-            if part.correlator.waiting:
-                part.correlator.release(NEVER)
+            if part.waiting is not None:
+                found += self._records(part, part.go_on(self._rules))
             if self._finish:
-                found += self._records(part.correlator.finish())
+                told = part.correlator.finish()
+                found += self._records(part, [Said(part.next - 1, one) for one in told])
             else:
-                found += self._records(part.correlator.settle())
+                found += part.ask(at_once=True)
         self._report()
         self._look()
         return found

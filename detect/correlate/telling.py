@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
+from detect.correlate.control import control_record
 from detect.correlate.correlator import FINAL, OWN_STREAM, PROVISIONAL, REPLACED, Telling
 from detect.correlate.matches import Head, encode, key_of, name_of, values_of
 from detect.correlate.rule import Correlation, dependants
@@ -15,10 +16,23 @@ from detect.detection import record_of, rule_facts
 from detect.overlay import Entry, Overlays
 from samlog.bus.base import Record
 from samlog.clock import iso_ms
-from samlog.event import FORMAT_VERSION, H_VERSION, MATCHES, Detection
+from samlog.event import Detection
+from samlog.store.base import PLATFORM_UNIT
 
 GROUP = "samlog.group"
 """Field of a detection's context by which alerts of a correlation are told apart."""
+
+
+class Word(NamedTuple):
+    """When something is said: by which record of ``samlog.matches``, and the time.
+
+    The words on one firing come from one partition; that of the later record counts, whoever said
+    it and however late.
+    """
+
+    partition: int
+    offset: int
+    now: datetime
 
 
 class Teller:
@@ -39,13 +53,14 @@ class Teller:
         self._above = dependants(correlations)
         self._names = {one.rule.id: name_of(one) for one in correlations}
 
-    def records(self, told: Telling, now: datetime) -> Iterator[Record]:
+    def records(self, told: Telling, word: Word) -> Iterator[Record]:
         """Yields the detection, unless only other correlations ask for it, and their matches."""
         rule = told.group.rule
         rest = orjson.loads(told.firing.match.rest)
         if rule.rule.id not in self._silent and told.state != REPLACED:
-            verdict = self._overlays.judge_rule(rest["u"], rule.rule.id, now.date())
-            found = self.detection(told, rest, now, level=verdict.level)
+            unit = owner(rule, rest)
+            verdict = self._overlays.judge_rule(unit, rule.rule.id, word.now.date())
+            found = self.detection(told, rest, word, level=verdict.level)
             if verdict.by is None:
                 yield record_of(found)
             else:
@@ -54,12 +69,12 @@ class Teller:
             yield from self._matches(told, rest)
 
     def detection(
-        self, told: Telling, rest: Mapping[str, Any], now: datetime, *, level: str = ""
+        self, told: Telling, rest: Mapping[str, Any], word: Word, *, level: str = ""
     ) -> Detection:
         """Returns a firing as a detection.
 
         ``event_id`` is the event at which it fired; ``correlation`` holds the others, the state
-        (provisional, final, withdrawn), the group and the number of matches.
+        (provisional, final, withdrawn), the group, the number of matches, and the word's place.
         """
         rule, firing = told.group.rule, told.firing
         group = dict(zip(rule.group_by, rest.get("g", ()), strict=False))
@@ -71,12 +86,12 @@ class Teller:
         context[GROUP] = " · ".join(group.values()) or rule.rule.title
         found = Detection(
             id=firing.id,
-            unit=rest["u"],
+            unit=owner(rule, rest),
             event_id=rest["e"],
             event_sha256=rest["h"],
             index=rest["i"],
             timestamp=stamp(firing.match.t),
-            detected=iso_ms(now),
+            detected=iso_ms(word.now),
             rule=facts,
             matched=group,
             context=context,
@@ -90,7 +105,10 @@ class Teller:
             "first": stamp(firing.first_t),
             "timespan_s": rule.span_ms // 1000,
             "evidence": list(map(evidence, firing.evidence)),
+            "word": [word.partition, word.offset],
         }
+        if rule.shared:
+            found["correlation"]["units"] = units(firing.evidence)
         return found
 
     def _matches(self, told: Telling, rest: Mapping[str, Any]) -> Iterator[Record]:
@@ -110,14 +128,28 @@ class Teller:
             key = key_of(name, "" if above.shared else rest["u"], group)
             t = firing.match.t
             if told.state != FINAL:
-                value = orjson.dumps({"gone": firing.id, "from": slot[0], "to": slot[1]})
-                yield Record(MATCHES, value, key, {H_VERSION: FORMAT_VERSION})
+                gone = {"gone": firing.id, "from": slot[0], "to": slot[1]}
+                yield control_record(gone, key=key)
                 continue
             asked = {name: own.get(name, name) for name in above.carried}
             carried = {n: [known[f]] for n, f in asked.items() if f in known}
             stream = f"{OWN_STREAM} {slot[0]} {slot[1]}"
             head = Head(name, t, firing.id, 1 << place, values, stream)
             yield encode(head, key, {**rest, "g": group, "x": carried})
+
+
+def owner(rule: Correlation, rest: Mapping[str, Any]) -> str:
+    """Returns the unit to which a firing is told.
+
+    What is counted over all units is told to none of them: it holds events of others. So it is
+    always the same one, whichever event it fires at.
+    """
+    return PLATFORM_UNIT if rule.shared else str(rest["u"])
+
+
+def units(matches: Sequence[Match]) -> list[str]:
+    """Returns the units whose events are shown."""
+    return sorted({str(orjson.loads(match.rest)["u"]) for match in matches})
 
 
 def suppressed_firing(found: Detection, by: Entry) -> Suppressed:

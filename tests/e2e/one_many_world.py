@@ -82,12 +82,14 @@ def correlations() -> Iterator[tuple[str, dict[str, Any]]]:
     yield one("alias", "temporal", ["failed", "root"], "5m", ["who"], aliases=who)
     above = ["many", "spread"]
     yield one("above", "temporal", above, "30m", [USER], generate=True)
-    yield one(
-        "above-again", "event_count", ["above"], "1h", [USER], condition={"gte": 1}, generate=True
-    )
+    more = {"condition": {"gte": 1}, "generate": True}
+    yield one("above-again", "event_count", ["above"], "1h", [USER], **more)
+    # The group is that of the event at which the one below fires: it moves with the firing.
+    yield one("wide", "event_count", ["many"], "30m", [SOURCE], **more)
+    yield one("everywhere", "event_count", ["pairs"], "1h", [SOURCE], **more)
 
 
-SHARED = {"pairs", "much"}
+SHARED = {"pairs", "much", "everywhere"}
 """These count over both units."""
 
 

@@ -100,10 +100,14 @@ def percentile(values: Sequence[int], thousandths: int) -> Any:
     return values[low] + (at - low) * (values[low + 1] - values[low])
 
 
-def reference(rule: Correlation, matches: Sequence[Match]) -> set[tuple[int, str, int]]:
-    """The firings by definition, in quadratic time: (slot, id of the match, size of the window)."""
+Fired = tuple[int, str, int, int]
+"""Slot, id of the match, size of the window, number of matches until the slot's end."""
+
+
+def reference(rule: Correlation, matches: Sequence[Match]) -> set[Fired]:
+    """The firings by definition, in quadratic time."""
     ordered = sorted(set(matches), key=lambda m: m[:3])
-    fired: dict[int, tuple[int, str, int]] = {}
+    fired: dict[int, Fired] = {}
     for i, last in enumerate(ordered):
         window = [m for m in ordered[: i + 1] if m.t >= last.t - rule.span_ms]
         if rule.closing:
@@ -113,5 +117,7 @@ def reference(rule: Correlation, matches: Sequence[Match]) -> set[tuple[int, str
         found = metric(rule, window)
         if found is not None and all(COMPARE[op](found, limit) for op, limit in rule.bounds):
             slot = last.t // rule.span_ms
-            fired.setdefault(slot, (slot, last.id, len(window)))
+            end = (slot + 1) * rule.span_ms
+            count = sum(window[0].t <= m.t < end for m in ordered)
+            fired.setdefault(slot, (slot, last.id, len(window), count))
     return set(fired.values())

@@ -13,9 +13,10 @@ from detect.correlate.correlator import (
     Telling,
     final_firings,
 )
+from detect.correlate.group import NEVER
 from detect.correlate.rule import KINDS, Correlation
 from detect.correlate.window import Match
-from tests.detect.correlate.oracle import SECOND, correlation, match, reference
+from tests.detect.correlate.oracle import SECOND, Fired, correlation, match, reference
 
 KEY = b"a group"
 SEVERAL_BOUNDS = [
@@ -71,16 +72,17 @@ def run(
     for i, found in enumerate(matches):
         told += correlator.add(KEY, rule, found, "s")
         if dice.random() < 0.3:
-            told += correlator.settle()
+            told += correlator.advance(NEVER)
         if dice.random() < 0.2:
             coming = [m.t for m in matches[i + 1 :]]
             told += correlator.advance(min(coming, default=found.t) - 1)
     return told + correlator.finish()
 
 
-def stands(told: Sequence[Telling]) -> set[tuple[int, str, int]]:
+def stands(told: Sequence[Telling]) -> set[Fired]:
     return {
-        (f.firing.slot, f.firing.match.id, f.firing.total) for f in final_firings(told).values()
+        (f.firing.slot, f.firing.match.id, f.firing.total, f.total)
+        for f in final_firings(told).values()
     }
 
 
