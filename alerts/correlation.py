@@ -23,7 +23,8 @@ FORGOTTEN_AT_ONCE = 1_000
 def correct(db: sqlite3.Connection, detection: str, said: Mapping[str, Any], stamp: str) -> bool:
     """Takes a further word on a firing; False where its alert does not know the firing yet.
 
-    The same told again, after a restart, changes nothing: what is final stays final.
+    The same told again, after a restart, changes nothing: what is final stays final. Neither does
+    a word that comes late: that of the later record counts (``word``: partition and offset).
     """
     row = db.execute(
         "SELECT alert, state, body FROM correlations WHERE detection = ?", (detection,)
@@ -31,7 +32,11 @@ def correct(db: sqlite3.Connection, detection: str, said: Mapping[str, Any], sta
     if row is None:
         return bool(said["state"] == WITHDRAWN)
     alert, state, body = row
-    same = {**orjson.loads(body), "state": ""} == {**said, "state": ""}
+    known = orjson.loads(body)
+    if _is_older(said, known):
+        return True
+    anew = {"state": "", "word": None}
+    same = {**known, **anew} == {**said, **anew}
     if said["state"] == state and same or (same and said["state"] == PROVISIONAL):
         return True
     db.execute(
@@ -40,6 +45,14 @@ def correct(db: sqlite3.Connection, detection: str, said: Mapping[str, Any], sta
     )
     db.execute("UPDATE alerts SET dirty = 1 WHERE id = ?", (alert,))
     return True
+
+
+def _is_older(said: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Tells whether a word was said before the one that is known: whoever begins anew repeats."""
+    match said.get("word"), known.get("word"):
+        case [int(place), int(offset)], [int(known_place), int(known_offset)]:
+            return place == known_place and offset < known_offset
+    return False
 
 
 def note(

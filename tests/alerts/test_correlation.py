@@ -102,6 +102,23 @@ def test_the_same_told_again_makes_no_revision(tell: Any) -> None:
     assert tell(firing("provisional"), firing("final")) == []
 
 
+def said_by(record: int, state: str, count: int) -> Message:
+    message = firing(state, count)
+    detection = orjson.loads(message.value)
+    detection["correlation"]["word"] = [0, record]
+    return message._replace(value=orjson.dumps(detection))
+
+
+def test_words_that_a_successor_repeats_make_no_revision_until_there_is_a_new_one(
+    tell: Any,
+) -> None:
+    tell(said_by(5, "provisional", 3), said_by(9, "final", 12))
+
+    assert tell(said_by(5, "provisional", 3), said_by(7, "withdrawn", 0)) == []
+    (grown,) = tell(said_by(9, "final", 12), said_by(11, "final", 13))
+    assert grown["correlation"][0]["count"] == 13
+
+
 def test_a_firing_that_was_none_is_withdrawn_under_its_alert(tell: Any) -> None:
     (first,) = tell(firing("provisional"))
     (gone,) = tell(firing("withdrawn", 0))
