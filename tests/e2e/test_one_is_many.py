@@ -1,6 +1,6 @@
 """Several detect and correlate processes on a real Kafka find what one of each finds.
 
-A default run takes 3,000 events; SAMLOG_ONE_MANY_EVENTS=100000 takes all. The seed is printed.
+A default run takes 3,000 events, SAMLOG_TEST_ONE_MANY_EVENTS=100000 all. The seed is printed.
 """
 
 import os
@@ -28,7 +28,7 @@ from samlog.event import DETECTIONS, EVENTS, MATCHES
 from samlog.servers import KafkaServer, start_kafka
 from tests.e2e.one_many_world import correlations, events, last_events, write_rules
 
-COUNT = int(os.environ.get("SAMLOG_ONE_MANY_EVENTS", "3000"))
+COUNT = int(os.environ.get("SAMLOG_TEST_ONE_MANY_EVENTS", "3000"))
 LIMIT = pytest.mark.timeout(1_800 + COUNT / 5)
 pytestmark = [pytest.mark.soak, pytest.mark.slow, pytest.mark.kafka, LIMIT]
 PARTITIONS = 6
