@@ -49,7 +49,7 @@ _USUAL = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,252}) ([^\s:\[\]]{1,128})(?:\
 _HOST = re.compile(r"([^\s\[\]%]{0,254}[^\s\[\]:%]) +")
 _TAG = re.compile(
     r"([^\s:\[\]]{1,128}"
-    r"|[^\s:\[\]][^:\[\]\n]{0,63}(?=\[\d)"
+    r"|[^\s:\[\]][^:\[\]\n]{0,63}\]?(?=\[\d)"
     r"|[^\s:\[\]]{1,128}\[\d{1,10}\] \([^)\n]{1,200}\))"
     r"(?:\[(\d{1,10})\])?: *"
 )
@@ -105,8 +105,11 @@ def read_header(text: str, tz: tzinfo, received: datetime) -> Header | None:
 
 
 def program_key(program: str) -> str:
-    """Returns what parsers list in PROGRAMS: ``/usr/sbin/CRON`` and ``su(pam_unix)`` -> name."""
-    return program.rpartition("/")[2].partition("(")[0].lower() or program.lower()
+    """Returns what parsers list in PROGRAMS: ``/usr/sbin/CRON`` and ``su(pam_unix)`` -> name.
+
+    GDM's workers call themselves ``gdm-password]``.
+    """
+    return program.rpartition("/")[2].partition("(")[0].rstrip("]").lower() or program.lower()
 
 
 def _origin(

@@ -16,7 +16,9 @@ EXECUTED = ("executed", "execve")
 """A joined event, and an EXECVE record whose SYSCALL was lost."""
 CONNECTED = ("connected-to", "accepted-connection-from")
 PROCESS_DATASETS = ("endpoint.events.process",)
-NETWORK_DATASETS = ("endpoint.events.network",)
+BEAT_PROCESSES = {"event.dataset": ("auditbeat.process",), "event.action": ("process_started",)}
+"""Auditbeat also reports, at intervals, what runs and what has ended."""
+NETWORK_DATASETS = ("endpoint.events.network", "auditbeat.socket")
 FILE_DATASETS = ("auditbeat.file_integrity", "fim.event", "endpoint.events.file")
 SYSMON = ("sysmon_linux.log",)
 SYSMON_CATEGORIES = {
@@ -139,6 +141,7 @@ SOURCES: tuple[Source, ...] = (
         PROCESS,
     ),
     Source("linux", "process_creation", "", {"event.dataset": PROCESS_DATASETS}, PROCESS),
+    Source("linux", "process_creation", "", BEAT_PROCESSES, PROCESS),
     Source("linux", "file_event", "", {"event.dataset": AUDITD, "event.type": ("creation",)}, FILE),
     Source("linux", "file_event", "", {"event.dataset": FILE_DATASETS}, FILE),
     Source(

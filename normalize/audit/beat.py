@@ -64,8 +64,26 @@ def as_auditbeat(event: Event, record: Record) -> Event:
     for field in [name for name in event if name.startswith("user.") and name.endswith("name")]:
         if event[field] == "root":
             event.setdefault(field.removesuffix("name") + "id", "0")
+    if event.get("user.effective.id", "") == event.get("user.id"):
+        event.pop("user.effective.id", None)
+        event.pop("user.effective.name", None)
+    _set_login_ids(event, record)
     event.setdefault("event.outcome", "unknown")
     return event
+
+
+def _set_login_ids(event: Event, record: Record) -> None:
+    """Sets whose log-in id it was before; that nobody had logged in, only where old records do."""
+    for key in ("old_auid", "new_auid", "old-auid"):
+        number = record.get(key)
+        if number and (number not in UNSET or "new_auid" in record.fields):
+            _identify(event, f"user.{key}", number)
+
+
+def _identify(event: Event, entity: str, number: str) -> None:
+    event[entity + ".id"] = number
+    if number == "0":
+        event[entity + ".name"] = "root"
 
 
 def from_document(document: Mapping[str, Any]) -> Event:

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from normalize.audit.record import Record
 from normalize.audit.single import (
     VENDOR,
+    address_in,
     lone,
     meaning_of,
     set_arguments,
     title,
 )
-from normalize.audit.sockaddr import Address, read_address
+from normalize.audit.sockaddr import Address
 from normalize.audit.types import (
     ANY_CALL,
     CALLS,
@@ -57,8 +58,8 @@ def joined(records: Sequence[Record]) -> Event:
             event["process.working_directory"] = cwd
         elif record.type == "PROCTITLE" and (text := record.get("proctitle")):
             event["process.title"] = title(text)
-        elif record.type == "SOCKADDR" and (saddr := record.get("saddr")):
-            _peer(event, call, read_address(saddr))
+        elif record.type == "SOCKADDR" and record.get("saddr"):
+            _peer(event, call, address_in(record))
         elif record.type not in _FOLDED and record is not base:
             _add(event, record)
     if paths := [record for record in records if record.type == "PATH"]:
@@ -158,6 +159,7 @@ def _file(event: Event, path: Record) -> None:
     mode = fields.get("mode", "").removeprefix("0")
     if mode.isdecimal() and len(mode) < 8:
         event["file.mode"] = f"0{mode[-3:]}"
+    _context(event, "file.selinux.", fields.get("obj", ""))
 
 
 def _target(event: Event, path: Record) -> None:
@@ -175,10 +177,14 @@ def _users(event: Event) -> None:
     for field in [name for name, value in event.items() if value == "0" and name[:5] == "user."]:
         if field.endswith("id"):
             event.setdefault(field.removesuffix("id") + "name", "root")
-    subject = event.get("auditd.log.subj", "")
-    if ":" in str(subject):
-        for part, value in zip(_CONTEXT, str(subject).split(":", 4), strict=False):
-            event[f"user.selinux.{part}"] = value
+    _context(event, "user.selinux.", str(event.get("auditd.log.subj", "")))
+
+
+def _context(event: Event, prefix: str, context: str) -> None:
+    """``system_u:object_r:etc_t:s0:c1,c2``; AppArmor's profile names are no contexts."""
+    if ":" in context:
+        for part, value in zip(_CONTEXT, context.split(":", 4), strict=False):
+            event[prefix + part] = value
 
 
 def _root(number: str) -> str:

@@ -24,6 +24,8 @@ _MSG = re.compile(r"(?:^|\s)msg=(['\"])")
 _HEX_DIGITS = frozenset("0123456789ABCDEF")
 _TRIMMED = frozenset("'\",")
 _HEX = re.compile(r"(?:[0-9A-F]{2})+")
+_CUT_FROM = 16
+_POLICY_TYPES = ("AVC", "USER_AVC")
 _AVC = re.compile(r"avc: {1,4}(denied|granted) {1,4}\{ ?([^{}]{0,1000}?) ?\}")
 # One pattern for key and value: 11 us a record instead of 20.
 _PAIR = re.compile(
@@ -85,9 +87,15 @@ def read_record(line: str) -> Record | None:
             # cut off before the closing quote
             body, inner_text = body[: message.start()], body[message.end() :]
     fields: dict[str, str] = {}
-    if kind == "AVC" and (avc := _AVC.match(body)):
+    if kind in _POLICY_TYPES and (avc := _AVC.match(body) or _AVC.match(inner_text)):
         fields["seresult"], fields["seperms"] = avc.groups()
-        body = body[avc.end() :]
+        if inner_text:
+            inner_text = inner_text[avc.end() :]
+        else:
+            body = body[avc.end() :]
+    if "(hostname=" in inner_text:
+        # libaudit before 2.0: : exe="/bin/su" (hostname=?, addr=?, terminal=pts/0 res=success)
+        inner_text = inner_text.replace("(hostname=", "hostname=", 1).rstrip(")")
     if kind == "LOGIN":
         body = _LOGIN.sub(r"\1_\2=", body)
     _pairs(body, fields, names, spaced=False)
@@ -172,11 +180,13 @@ def _spaced(text: str) -> list[tuple[str, str]]:
 def unhex(value: str) -> str:
     """Returns the text that ``value`` is the hex of; ``value`` itself where it is plain text.
 
-    The kernel uses capitals, and hex only where a byte needs it: ``comm=cafe`` is a name.
+    The kernel uses capitals, and hex only where a byte needs it: ``comm=cafe`` is a name. Of a
+    long text that was cut within a byte the rest counts.
     """
-    if len(value) < 4 or not _HEX.fullmatch(value):
+    whole = value[:-1] if len(value) % 2 and len(value) > _CUT_FROM else value
+    if len(value) < 4 or not _HEX.fullmatch(whole):
         return value
-    data = bytes.fromhex(value)
+    data = bytes.fromhex(whole)
     if not any(byte < 33 or byte > 126 or byte == 34 for byte in data):
         return value
     try:

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from normalize.address import set_endpoint
 from normalize.audit.record import Record, caret
-from normalize.audit.sockaddr import read_address
+from normalize.audit.sockaddr import Address, read_address
 from normalize.audit.syscalls import ARCHITECTURES, syscall_name
 from normalize.audit.types import (
     ANY_CALL,
@@ -196,6 +196,9 @@ def _copy(event: Event, record: Record, copies: str) -> None:
     _put(event, "user", record.get("auid"))
     if "AUID" in record.names and record.names["AUID"] != "unset":
         event["user.name"] = record.names["AUID"]
+    if copies == "actor":
+        _put(event, "user.effective", uid)
+        return
     if copies == "login":
         target = record.get("acct", "id") or record.inner.get("uid", "") or uid
         _put(event, "user.effective", target)
@@ -230,7 +233,7 @@ def _special(event: Event, record: Record) -> None:
         set_call(event, record)
     if kind == "EXECVE":
         set_arguments(event, [record])
-    elif kind == "AVC":
+    elif kind == "AVC" or (kind == "USER_AVC" and "seresult" in fields):
         denied = "denied" in (fields.get("seresult"), fields.get("apparmor", "").lower())
         event.setdefault("event.outcome", "failure" if denied else "success")
     elif kind in ("TTY", "USER_TTY") and "data" in fields:
@@ -238,14 +241,23 @@ def _special(event: Event, record: Record) -> None:
     elif kind == "PROCTITLE" and "proctitle" in fields:
         event["auditd.log.proctitle"] = title(fields["proctitle"])
     elif kind == "SOCKADDR" and "saddr" in fields:
-        family, ip, port, path = read_address(fields["saddr"])
+        family, ip, port, path = address_in(record)
         event["auditd.log.socket_family"] = family
-        event["auditd.log.socket_addr"] = ip or path
-        event["auditd.log.socket_port"] = port
+        if ip or path:
+            event["auditd.log.socket_addr"] = ip or path
+        if port is not None:
+            event["auditd.log.socket_port"] = port
     elif kind in ("VIRT_MACHINE_ID", "VIRT_CONTROL"):
         _virtual(event, record)
     if keys := fields.get("key"):
         event["auditd.log.key"] = keys.split("\x01")
+
+
+def address_in(record: Record) -> Address:
+    """Returns the address of a SOCKADDR record, by the daemon's words where the hex is damaged."""
+    address = read_address(record.get("saddr"))
+    words = record.names.get("SADDR", "")
+    return address if address.family or not words else read_address(words)
 
 
 def _virtual(event: Event, record: Record) -> None:

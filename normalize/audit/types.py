@@ -6,7 +6,7 @@ are those of Elastic's auditd integrations, so that searches written for them fi
 
 from typing import NamedTuple
 
-# linux/audit.h; only records of the kernel are ever seen by number (in its own log lines).
+# linux/audit.h; the kernel prints numbers where no daemon takes its records.
 _NUMBERED = (
     (1305, "CONFIG_CHANGE SOCKADDR CWD"),
     (1309, "EXECVE"),
@@ -17,23 +17,61 @@ _NUMBERED = (
     (1400, "AVC SELINUX_ERR AVC_PATH MAC_POLICY_LOAD MAC_STATUS MAC_CONFIG_CHANGE"),
     (1406, "MAC_UNLBL_ALLOW MAC_CIPSOV4_ADD MAC_CIPSOV4_DEL MAC_MAP_ADD MAC_MAP_DEL"),
     (1411, "MAC_IPSEC_ADDSA MAC_IPSEC_DELSA MAC_IPSEC_ADDSPD MAC_IPSEC_DELSPD MAC_IPSEC_EVENT"),
-    (1416, "MAC_UNLBL_STCADD MAC_UNLBL_STCDEL MAC_CALIPSO_ADD MAC_CALIPSO_DEL"),
+    (1416, "MAC_UNLBL_STCADD MAC_UNLBL_STCDEL MAC_CALIPSO_ADD MAC_CALIPSO_DEL IPE_ACCESS"),
+    (1421, "IPE_CONFIG_CHANGE IPE_POLICY_LOAD LANDLOCK_ACCESS LANDLOCK_DOMAIN MAC_TASK_CONTEXTS"),
+    (1426, "MAC_OBJ_CONTEXTS"),
     (1700, "ANOM_PROMISCUOUS ANOM_ABEND ANOM_LINK ANOM_CREAT"),
     (1800, "INTEGRITY_DATA INTEGRITY_METADATA INTEGRITY_STATUS INTEGRITY_HASH INTEGRITY_PCR"),
-    (1805, "INTEGRITY_RULE INTEGRITY_EVM_XATTR INTEGRITY_POLICY_RULE"),
+    (1805, "INTEGRITY_RULE INTEGRITY_EVM_XATTR INTEGRITY_POLICY_RULE INTEGRITY_USERSPACE"),
     (2000, "KERNEL"),
 )
-NAMES: dict[str, str] = {"1006": "LOGIN", "1300": "SYSCALL", "1302": "PATH", "1303": "IPC"} | {
-    str(start + place): name
-    for start, names in _NUMBERED
-    for place, name in enumerate(names.split())
-}
+# libaudit.h: what user space sends, and the kernel prints when auditd does not run.
+_FROM_USERS = (
+    (1100, "USER_AUTH USER_ACCT USER_MGMT CRED_ACQ CRED_DISP USER_START USER_END USER_AVC"),
+    (1108, "USER_CHAUTHTOK USER_ERR CRED_REFR USYS_CONFIG USER_LOGIN USER_LOGOUT ADD_USER"),
+    (1115, "DEL_USER ADD_GROUP DEL_GROUP DAC_CHECK CHGRP_ID TEST TRUSTED_APP USER_SELINUX_ERR"),
+    (1123, "USER_CMD USER_TTY CHUSER_ID GRP_AUTH SYSTEM_BOOT SYSTEM_SHUTDOWN SYSTEM_RUNLEVEL"),
+    (1130, "SERVICE_START SERVICE_STOP GRP_MGMT GRP_CHAUTHTOK MAC_CHECK ACCT_LOCK ACCT_UNLOCK"),
+    (1137, "USER_DEVICE SOFTWARE_UPDATE"),
+    (1200, "DAEMON_START DAEMON_END DAEMON_ABORT DAEMON_CONFIG DAEMON_RECONFIG DAEMON_ROTATE"),
+    (1206, "DAEMON_RESUME DAEMON_ACCEPT DAEMON_CLOSE DAEMON_ERR"),
+    (2100, "ANOM_LOGIN_FAILURES ANOM_LOGIN_TIME ANOM_LOGIN_SESSIONS ANOM_LOGIN_ACCT"),
+    (2104, "ANOM_LOGIN_LOCATION ANOM_MAX_DAC ANOM_MAX_MAC ANOM_AMTU_FAIL ANOM_RBAC_FAIL"),
+    (2109, "ANOM_RBAC_INTEGRITY_FAIL ANOM_CRYPTO_FAIL ANOM_ACCESS_FS ANOM_EXEC ANOM_MK_EXEC"),
+    (2114, "ANOM_ADD_ACCT ANOM_DEL_ACCT ANOM_MOD_ACCT ANOM_ROOT_TRANS ANOM_LOGIN_SERVICE"),
+    (2119, "ANOM_LOGIN_ROOT ANOM_ORIGIN_FAILURES ANOM_SESSION"),
+    (2200, "RESP_ANOMALY RESP_ALERT RESP_KILL_PROC RESP_TERM_ACCESS RESP_ACCT_REMOTE"),
+    (2205, "RESP_ACCT_LOCK_TIMED RESP_ACCT_UNLOCK_TIMED RESP_ACCT_LOCK RESP_TERM_LOCK"),
+    (2209, "RESP_SEBOOL RESP_EXEC RESP_SINGLE RESP_HALT RESP_ORIGIN_BLOCK"),
+    (2214, "RESP_ORIGIN_BLOCK_TIMED RESP_ORIGIN_UNBLOCK_TIMED"),
+    (2300, "USER_ROLE_CHANGE ROLE_ASSIGN ROLE_REMOVE LABEL_OVERRIDE LABEL_LEVEL_CHANGE"),
+    (2305, "USER_LABELED_EXPORT USER_UNLABELED_EXPORT DEV_ALLOC DEV_DEALLOC FS_RELABEL"),
+    (2310, "USER_MAC_POLICY_LOAD ROLE_MODIFY USER_MAC_CONFIG_CHANGE USER_MAC_STATUS"),
+    (2400, "CRYPTO_TEST_USER CRYPTO_PARAM_CHANGE_USER CRYPTO_LOGIN CRYPTO_LOGOUT"),
+    (2404, "CRYPTO_KEY_USER CRYPTO_FAILURE_USER CRYPTO_REPLAY_USER CRYPTO_SESSION"),
+    (2408, "CRYPTO_IKE_SA CRYPTO_IPSEC_SA"),
+    (2500, "VIRT_CONTROL VIRT_RESOURCE VIRT_MACHINE_ID VIRT_INTEGRITY_CHECK VIRT_CREATE"),
+    (2505, "VIRT_DESTROY VIRT_MIGRATE_IN VIRT_MIGRATE_OUT"),
+)
+
+
+def _by_number(runs: tuple[tuple[int, str], ...]) -> dict[str, str]:
+    return {
+        str(start + place): name
+        for start, names in runs
+        for place, name in enumerate(names.split())
+    }
+
+
+_KERNEL = {"1006": "LOGIN", "1300": "SYSCALL", "1302": "PATH", "1303": "IPC"}
+_KERNEL |= _by_number(_NUMBERED)
+NAMES: dict[str, str] = _KERNEL | _by_number(_FROM_USERS)
 """Type number → name."""
 
 ALONE = frozenset(
     ("LOGIN", "TTY", "KERNEL", "REPLACE", "EVENT_LISTENER", "NETFILTER_PKT", "DM_CTRL", "DM_EVENT")
 )
-JOINED = frozenset(NAMES.values()) - ALONE | {"UNKNOWN"}
+JOINED = frozenset(_KERNEL.values()) - ALONE | {"UNKNOWN"}
 """Types of the kernel that several records of one event may have. What user space sends (USER_..,
 CRED_.., SERVICE_.., DAEMON_..) is always one record."""
 LAST = frozenset({"PROCTITLE"})
@@ -86,7 +124,7 @@ TYPES: dict[str, Meaning] = {
     "CRED_ACQ": Meaning("acquired-credentials", _AUTH, _INFO, "login"),
     "CRED_DISP": Meaning("disposed-credentials", _AUTH, _INFO, "login"),
     "CRED_REFR": Meaning("refreshed-credentials", _AUTH, _INFO, "login"),
-    "GRP_AUTH": Meaning("authenticated-to-group", _AUTH, _INFO, "login"),
+    "GRP_AUTH": Meaning("authenticated-to-group", _AUTH, _INFO, "actor"),
     "LOGIN": Meaning("changed-login-id-to", _AUTH, _START, "loginuid"),
     "USER_ACCT": Meaning("was-authorized", _AUTH, _INFO, "login"),
     "USER_AUTH": Meaning("authenticated", _AUTH, _INFO, "login"),
@@ -146,7 +184,7 @@ TYPES: dict[str, Meaning] = {
     "SECCOMP": Meaning("violated-seccomp-policy", (), ()),
     "CRYPTO_KEY_USER": Meaning("negotiated-crypto-key", _PROCESS, _INFO, peer=True),
     "CRYPTO_SESSION": Meaning("started-crypto-session", _PROCESS, _INFO, peer=True),
-    "CRYPTO_LOGIN": Meaning("crypto-officer-logged-in", _PROCESS, _INFO),
+    "CRYPTO_LOGIN": Meaning("crypto-officer-logged-in", (), ()),
     "CRYPTO_LOGOUT": Meaning("crypto-officer-logged-out", _PROCESS, _INFO),
     "DAC_CHECK": Meaning("access-result", (), ()),
     "ANOM_ABEND": Meaning("crashed-program", _PROCESS, ("end",)),

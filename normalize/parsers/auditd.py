@@ -24,7 +24,7 @@ from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
 NAME = "auditd"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"linux_auditd", "auditd.log"})
 PROGRAMS = frozenset(
     {"auditd", "audispd", "audisp-syslog", "audit", "audisp", "audisp-remote", "kernel"}

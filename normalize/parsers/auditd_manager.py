@@ -17,7 +17,7 @@ from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
 NAME = "auditd_manager"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset(
     {"linux_auditd_manager", "auditd_manager.auditd", "auditbeat", "linux_auditbeat_raw"}
 )

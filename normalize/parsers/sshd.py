@@ -1,8 +1,10 @@
 """OpenSSH's server, as syslog writes it (facility auth or authpriv).
 
-Formats: auth.c, auth2.c and packet.c of OpenSSH 3 to 9. Log-ins become ``event.action: ssh_login``
-with ``event.outcome``, ``user.name``, ``source.ip`` and ``source.port``; ``system.auth.ssh.method``
-and ``.signature`` say how. Other lines keep their ``message``.
+Formats: auth.c, auth2.c and packet.c of OpenSSH 3 to 10. Log-ins become
+``event.action: ssh_login`` with ``event.outcome``, ``user.name``, ``source.ip`` and
+``source.port``; ``system.auth.ssh.method`` and ``.signature`` say how. Too many failures and
+accounts that PAM refuses are failed log-ins too. Other lines keep their ``message``; the addresses
+and users in them are in ``related.*``.
 
 An attacker chooses the user name, and with it text that looks like the rest of the line: address
 and port are always read from the end.
@@ -11,28 +13,43 @@ and port are always read from the end.
 import re
 
 from normalize.address import set_endpoint
-from normalize.linux_auth import DATASET, LINUX, user_line
+from normalize.linux_auth import DATASET, LINUX, is_pam, refuse, user_line
 from samlog.event import Event, RawEvent
 
 NAME = "sshd"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"linux_auth", "system.auth"})
 PROGRAMS = frozenset({"sshd", "sshd-session", "sshd-auth", "ssh"})
 LOGSOURCES = ({"product": "linux", "service": "sshd"}, *LINUX)
 LOG_CLASSES = ("LC-05",)
 CONTENT = "text"
 
+_END = r" from (\S{1,255}) port (\d{1,5}) ssh2(?:: (.*)| \[preauth\])?\Z"
 _LOGIN = re.compile(
-    r"(Accepted|Failed|Postponed|Partial) (\S{1,64}) for (?:(?:invalid|illegal) user )?(.*)"
-    r" from (\S{1,255}) port (\d{1,5}) ssh2(?:: (.*))?\Z",
+    r"(Accepted|Failed|Postponed|Partial) (\S{1,64}) for (?:(?:invalid|illegal) user )?(.*)" + _END,
+    re.DOTALL,
+)
+# "error: maximum authentication attempts exceeded for ..", "Disconnecting: Too many .. for .."
+_EXCEEDED = re.compile(
+    r"(error:|Disconnecting:) ([Mm]aximum authentication attempts exceeded"
+    r"|Too many authentication failures) for (?:(?:invalid|illegal) user )?(.*)" + _END,
     re.DOTALL,
 )
 _INVALID = re.compile(
-    r"(.{0,200}?) user (.*) from ([^\s:]\S{0,254}?)(?: port (\d{1,5}))?(?: on \S+ port \d+)?\Z",
+    r"(.{0,200}?) user (.*) from ([^\s:]\S{0,254}?)(?: port (\d{1,5}))?(?: on \S+ port \d+)?"
+    r"(?: \[preauth\])?\Z",
     re.DOTALL,
 )
+_BY_PAM = re.compile(r"(?:fatal: )?Access denied for user (\S{1,256}) by PAM account configuration")
+_PAM_ERROR = re.compile(r"error: PAM: (.{1,200}?) for ([^\s']{1,256}) from (\S{1,255})\Z")
 _DROPPED = re.compile(r"Did not receive identification string from (\S{1,255})")
-_OUTCOMES = {"Accepted": "success", "Failed": "failure", "Invalid": "failure"}
+_OUTCOMES = {
+    "Accepted": "success",
+    "Failed": "failure",
+    "Invalid": "failure",
+    "error:": "failure",
+    "Disconnecting:": "failure",
+}
 _REPEATED = re.compile(r"message repeated (\d{1,6}) times: \[ (.*)\]\Z", re.DOTALL)
 
 
@@ -47,13 +64,15 @@ def parse(raw: RawEvent) -> Event:
     repeated = _REPEATED.match(body)
     if repeated:
         body = repeated[2]
-    if match := _LOGIN.match(body):
+    if match := _LOGIN.match(body) or _EXCEEDED.match(body):
         what, method, user, address, port, signature = match.groups()
         event = _login(what, user)
         event["system.auth.ssh.method"] = method
         if signature:
             event["system.auth.ssh.signature"] = signature
         set_endpoint(event, "source", address, port)
+    elif is_pam(body):
+        event = user_line(raw)
     elif (match := _INVALID.match(body)) and not body.startswith("subsystem"):
         event = _login(match[1], match[2])
         set_endpoint(event, "source", match[3], match[4])
@@ -61,14 +80,16 @@ def parse(raw: RawEvent) -> Event:
         event = {"event.dataset": DATASET, "system.auth.ssh.dropped_ip": match[1]}
         event["source.ip"] = match[1]
     else:
-        event = user_line(raw)
+        event = user_line(raw, _refused)
     if repeated:
         event["system.auth.ssh.repeated"] = int(repeated[1])
     return event
 
 
 def _login(what: str, user: str) -> Event:
-    event: Event = {"event.dataset": DATASET, "system.auth.ssh.event": what, "user.name": user}
+    event: Event = {"event.dataset": DATASET, "system.auth.ssh.event": what}
+    if user:
+        event["user.name"] = user
     outcome = _OUTCOMES.get(what)
     if outcome is not None:
         event["event.action"] = "ssh_login"
@@ -78,3 +99,14 @@ def _login(what: str, user: str) -> Event:
             ["authentication", "session"] if outcome == "success" else ["authentication"]
         )
     return event
+
+
+def _refused(event: Event, body: str) -> None:
+    """Reads what PAM refused, where sshd says so itself."""
+    if match := _BY_PAM.match(body):
+        event["user.name"] = match[1]
+        refuse(event, "ssh_login")
+    elif match := _PAM_ERROR.match(body):
+        event["user.name"] = match[2]
+        set_endpoint(event, "source", match[3])
+        refuse(event, "ssh_login")

@@ -1,8 +1,9 @@
 """sudo's log lines (sudoers(5), "LOG FORMAT"): who ran what as whom, and what was refused.
 
-``user.name`` asked, ``user.effective.name`` is who it ran as, ``process.command_line`` the command
-with its arguments; ``system.auth.sudo.*`` holds the parts as written. A refusal has
-``event.outcome: failure`` and the reason in ``system.auth.sudo.error``.
+``user.name`` asked, ``user.effective.name`` is who it ran as, ``system.auth.sudo.command`` the
+command with its arguments (``process.*`` is sudo itself); ``system.auth.sudo.*`` holds the other
+parts as written. A refusal has ``event.outcome: failure`` and the reason in
+``system.auth.sudo.error``.
 """
 
 import re
@@ -11,7 +12,7 @@ from normalize.linux_auth import DATASET, LINUX, is_pam, user_line
 from samlog.event import Event, RawEvent
 
 NAME = "sudo"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"linux_auth", "system.auth"})
 PROGRAMS = frozenset({"sudo", "sudoedit"})
 LOGSOURCES = ({"product": "linux", "service": "sudo"}, *LINUX)
@@ -54,8 +55,7 @@ def parse(raw: RawEvent) -> Event:
         key, value = part[1], part[2]
         if key == "COMMAND":
             # The command comes last and may hold " ; USER=root" itself.
-            command = body[part.start(2) :]
-            event["system.auth.sudo.command"] = event["process.command_line"] = command
+            event["system.auth.sudo.command"] = body[part.start(2) :]
             break
         if key in _KEYS:
             event[f"system.auth.sudo.{_KEYS[key]}"] = value

@@ -9,7 +9,7 @@ from normalize.parsers import windows
 from samlog.event import Event, RawEvent
 
 NAME = "sysmon_linux"
-VERSION = 2
+VERSION = 3
 HINTS = frozenset({"linux_sysmon", "sysmon_linux.log"})
 PROGRAMS = frozenset({"sysmon"})
 LOGSOURCES = (
@@ -22,6 +22,8 @@ LOG_CLASSES = ("LC-05",)
 ORDER = 30
 
 CHANNEL = "Linux-Sysmon/Operational"
+NO_NAME = "(null)"
+"""The image of a process that was gone before it could be asked."""
 _HEAD = 300
 _SYSTEM = ("provider_name", "opcode", "version", "task")
 
@@ -40,6 +42,10 @@ def parse(raw: RawEvent) -> Event:
     event = windows.parse(raw)
     event["event.dataset"] = "sysmon_linux.log"
     event["host.os.type"] = "linux"
+    if isinstance(name := event.get("host.name"), str):
+        event.setdefault("host.hostname", name)
+    if event.get("process.name") == NO_NAME:
+        del event["process.name"]
     return event
 
 

@@ -4,15 +4,18 @@ Format: the texts of shadow's SYSLOG calls (useradd, usermod, userdel, groupadd,
 gpasswd, passwd, chage, chfn, chsh, chpasswd, newusers). ``event.category: iam``; ``user.name`` or
 ``group.name`` is the account that was changed; where the line tells who did it, that is
 ``user.name`` and the account ``user.target.name``. Failures have ``event.outcome: failure``.
+What useradd, userdel, usermod, groupadd, groupdel and groupmod log is of the tool's own kind
+(``event.type``), also where it speaks of a user's group.
 """
 
 import re
 
+from normalize.header import program_key
 from normalize.linux_auth import DATASET, LINUX, is_pam, user_line
 from samlog.event import Event, RawEvent
 
 NAME = "useradd"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"linux_auth", "system.auth"})
 PROGRAMS = frozenset(
     ("useradd", "adduser", "usermod", "userdel", "groupadd", "groupmod", "groupdel", "gpasswd")
@@ -43,8 +46,19 @@ _PASSWORD = re.compile(
     r"password (?:changed for|for) '?([^' ]{1,256})'?(?: changed by '?([^' ]{1,256})'?)?"
 )
 _EXPIRY = re.compile(r"changed password expiry for (\S{1,256})")
-_FAILED = re.compile(f"failed (adding|deleting|changing|removing) (user|group) {_NAME}")
+_FAILED = re.compile(
+    f"failed (adding|deleting|changing|removing|to \\w{{1,16}}) (user|group) {_NAME}"
+)
 _CHANGES = {"adding": "creation", "deleting": "deletion", "removing": "deletion"}
+_FAILS_WITHIN = 1_000
+_TOOLS = {
+    "useradd": ("user", "creation"),
+    "userdel": ("user", "deletion"),
+    "usermod": ("user", "change"),
+    "groupadd": ("group", "creation"),
+    "groupdel": ("group", "deletion"),
+    "groupmod": ("group", "change"),
+}
 
 
 def matches(raw: RawEvent) -> bool:
@@ -57,18 +71,23 @@ def matches(raw: RawEvent) -> bool:
 def parse(raw: RawEvent) -> Event:
     """Returns the event; never refuses a line."""
     body = raw.body
+    tool = _TOOLS.get(program_key(raw.program))
     if is_pam(body):
         event = user_line(raw)
         if match := _PASSWORD.search(body[:600]):
             event |= _iam("user", "change") | {"user.name": match[1]}
-        return event
-    if match := _NEW_GROUP.match(body):
+    elif match := _NEW_GROUP.match(body):
         event = _iam("group", "creation")
         event["group.name"], event["group.id"] = match.groups()
-        return event
-    if match := _NEW_USER.match(body):
-        return _new_user(match)
-    return _changed(body) or user_line(raw)
+    elif match := _NEW_USER.match(body):
+        event = _new_user(match)
+    else:
+        event = _changed(body) or user_line(raw)
+    if tool is not None:
+        event |= _iam(*tool)
+        if "fail" in body[:_FAILS_WITHIN]:
+            event["event.outcome"] = "failure"
+    return event
 
 
 def _new_user(match: re.Match[str]) -> Event:

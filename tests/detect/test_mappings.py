@@ -164,6 +164,21 @@ def test_a_linux_process_is_read_from_ecs(answers: Answer) -> None:
     assert answers("linux//auditd", {"a0": "nc"}, event)
 
 
+def test_auditbeats_processes_are_asked_when_they_start(answers: Answer) -> None:
+    event = {
+        "event.dataset": "auditbeat.process",
+        "event.action": "process_started",
+        "process.executable": "/usr/bin/nc",
+        "process.command_line": "nc -e /bin/sh",
+    }
+    test = {"Image|endswith": "/nc", "CommandLine|contains": "-e"}
+
+    assert answers("linux/process_creation/", test, event)
+    assert not answers(
+        "linux/process_creation/", test, event | {"event.action": "existing_process"}
+    )
+
+
 @pytest.mark.parametrize("dataset", ["nginx.access", "apache.access", "iis.access"])
 def test_a_request_is_read_by_its_w3c_names(answers: Answer, dataset: str) -> None:
     event = {

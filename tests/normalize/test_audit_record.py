@@ -11,6 +11,7 @@ from normalize.audit.record import Record, caret, read_record, unhex
 from normalize.audit.single import lone, timestamp
 from normalize.audit.sockaddr import Address, read_address
 from normalize.audit.syscalls import syscall_name
+from normalize.audit.types import JOINED, NAMES
 from samlog.event import Event
 
 One = Callable[..., Event]
@@ -36,6 +37,7 @@ def executed(*lines: str) -> Event:
         ("cafe", "cafe"),
         ("41424344", "41424344"),
         ("ABC", "ABC"),
+        ("6370002D72002F6574632F7368616", "cp\0-r\0/etc/sha"),
         ("10", "10"),
         ("", ""),
     ],
@@ -107,7 +109,8 @@ def test_a_line_without_an_audit_id_is_no_record() -> None:
         ("01002F72756E2F782F796C6F6700", Address("unix", path="/run/x/ylog")),
         ("0100006162", Address("unix", path="@ab")),
         ("10000000000000000000", Address("netlink")),
-        ("1100", Address("17")),
+        ("1100", Address("packet")),
+        ("FD00", Address("253")),
         ("0200", Address("inet")),
         ("0", Address("")),
         ("xx", Address("")),
@@ -196,3 +199,63 @@ def test_system_calls_have_a_name_by_architecture() -> None:
 def test_any_record_is_read(body: str, kind: str) -> None:
     found = record(f"type={kind} {HEAD}{body}")
     assert joined([found, found])["event.kind"] == "event"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "action"),
+    [
+        ("1100", "USER_AUTH", "authenticated"),
+        ("1112", "USER_LOGIN", "logged-in"),
+        ("1130", "SERVICE_START", "started-service"),
+        ("1206", "DAEMON_RESUME", "resumed-audit-logging"),
+        ("2100", "ANOM_LOGIN_FAILURES", "failed-log-in-too-many-times-to"),
+        ("2214", "RESP_ORIGIN_BLOCK_TIMED", "resp_origin_block_timed"),
+        ("2313", "USER_MAC_STATUS", "user_mac_status"),
+        ("2409", "CRYPTO_IPSEC_SA", "crypto_ipsec_sa"),
+        ("2507", "VIRT_MIGRATE_OUT", "migrated-vm-to"),
+        ("1424", "LANDLOCK_DOMAIN", "landlock_domain"),
+    ],
+)
+def test_types_are_known_by_number_where_no_daemon_runs(
+    one: One, number: str, kind: str, action: str
+) -> None:
+    event = one(f"Jan 10 13:37:01 h kernel: audit: type={number} audit(1768048621.204:7): pid=1")
+    assert (event["auditd.log.record_type"], event["event.action"]) == (kind, action)
+
+
+def test_what_user_space_sends_is_never_waited_for() -> None:
+    assert JOINED.isdisjoint(name for number, name in NAMES.items() if number[:2] in ("11", "12"))
+    assert JOINED.isdisjoint(name for number, name in NAMES.items() if number[0] == "2"
+                             and number != "2000")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("saddr", "expected"),
+    [
+        ("saddr_fam=inet laddr=192.0.2.7 lport=53", Address("inet", "192.0.2.7", 53)),
+        ("fam=inet6 laddr=2001:db8::1 lport=x", Address("inet6", "2001:db8::1")),
+        ("saddr_fam=local path=/run/a.sock", Address("unix", path="/run/a.sock")),
+        ("saddr_fam=inet laddr=nowhere", Address("inet")),
+        ("2800000000040000FFFFFFFF", Address("vsock")),
+        ("02000035C00002070", Address("inet", "192.0.2.7", 53)),
+    ],
+)
+def test_addresses_are_read_in_words_and_cut_off(saddr: str, expected: Address) -> None:
+    assert read_address(saddr) == expected
+
+
+def test_the_daemons_words_help_where_the_hex_is_damaged() -> None:
+    line = f"type=SOCKADDR {HEAD}saddr=0 SADDR={{ saddr_fam=inet laddr=192.0.2.7 lport=53 }}"
+    assert lone(record(line))["auditd.log.socket_addr"] == "192.0.2.7"
+
+
+def test_a_decision_of_user_space_is_read_like_the_kernels() -> None:
+    event = lone(record(f"type=USER_AVC {HEAD}pid=1 msg='avc:  denied  {{ start }} for auid=7'"))
+    assert (event["auditd.log.seresult"], event["auditd.log.seperms"]) == ("denied", "start")
+    assert event["event.outcome"] == "failure"
+
+
+def test_brackets_of_old_libraries_are_no_part_of_the_result() -> None:
+    text = 'PAM: authentication acct="liv" : exe="/bin/su" (hostname=h, addr=::1, res=failed)'
+    event = lone(record(f"type=USER_AUTH {HEAD}user pid=1 uid=0 auid=5 msg='{text}'"))
+    assert (event["event.outcome"], event["source.ip"]) == ("failure", "::1")

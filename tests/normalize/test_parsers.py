@@ -24,8 +24,9 @@ def test_the_address_of_a_login_is_read_from_the_end_of_the_line(one: One) -> No
 def test_the_command_of_sudo_may_look_like_its_own_fields(one: One) -> None:
     command = "/bin/echo ; USER=nobody ; COMMAND=/bin/true"
     event = one(f"Jan 10 13:37:01 h sudo:  liv : TTY=x ; PWD=/ ; USER=root ; COMMAND={command}")
-    assert event["process.command_line"] == command
+    assert event["system.auth.sudo.command"] == command
     assert event["user.effective.name"] == "root"
+    assert "process.command_line" not in event  # process.* is sudo itself
 
 
 def test_a_time_in_a_user_name_does_not_shift_an_access_log_line(one: One) -> None:

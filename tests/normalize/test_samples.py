@@ -30,6 +30,7 @@ VENDOR = (
     *("auditd.", "vsphere.", "iptables.", "firewalld.", "systemd.", "journald."),
     # who an audit record is about; as Elastic's auditd integration names them
     *("user.audit.", "user.saved.", "user.filesystem.", "user.owner.", "user.selinux."),
+    *("user.old_auid.", "user.new_auid.", "user.old-auid.", "file.selinux."),
     "user.terminal",
 )
 UTC_MS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
