@@ -1,6 +1,8 @@
-"""CloudTrail's event names to ECS categories: tables where AWS's words need one, else by verb."""
+"""CloudTrail's event names to ECS categories, by what a name is made of: verb, then subject."""
 
 from typing import NamedTuple
+
+from normalize.bounded import Bounded
 
 
 class Action(NamedTuple):
@@ -10,86 +12,87 @@ class Action(NamedTuple):
     type: tuple[str, ...]
 
 
+_MAX_NAMES = 256
+"""Characters of a name and its service; longer ones are not remembered."""
+_NONE = Action((), ("info",))
+_LOGIN = Action(("authentication",), ("info",))
 _VERBS = (
-    (("Create", "Add", "Put", "Upload", "Import", "Register", "Run"), "creation"),
-    (("Delete", "Remove", "Deregister", "Terminate"), "deletion"),
-    (("Get", "List", "Describe", "Lookup", "Head", "Search", "View", "Download"), "access"),
+    (("Create", "Add", "Put", "Upload", "Import", "Register", "Invite", "Accept"), "creation"),
+    (("Delete", "Remove", "Deregister", "Terminate", "Close", "Leave", "Decline"), "deletion"),
     (
-        ("Update", "Change", "Modify", "Set", "Attach", "Detach", "Enable", "Disable", "Deactivate")
-        + ("Associate", "Disassociate", "Reset", "Resync", "Tag", "Untag", "Authorize", "Revoke"),
-        "change",
+        ("Get", "List", "Describe", "Lookup", "Head", "Search", "View", "Download", "Generate")
+        + ("Simulate", "Is"),
+        "info",
     ),
 )
-
-_NAMED: dict[str, Action] = {
-    "ConsoleLogin": Action(("authentication",), ("info",)),
-    "AssumeRole": Action(("authentication",), ("info",)),
-    "AssumeRoleWithSAML": Action(("authentication",), ("info",)),
-    "AssumeRoleWithWebIdentity": Action(("authentication",), ("info",)),
-    "GetSessionToken": Action(("authentication",), ("info",)),
-    "GetFederationToken": Action(("authentication",), ("info",)),
-    "AddUserToGroup": Action(("iam",), ("change", "group")),
-    "RemoveUserFromGroup": Action(("iam",), ("change", "group")),
-    "AttachGroupPolicy": Action(("iam",), ("change", "group")),
-    "CreateUser": Action(("iam",), ("creation", "user")),
-    "DeleteUser": Action(("iam",), ("deletion", "user")),
-    "CreateGroup": Action(("iam",), ("creation", "group")),
-    "DeleteGroup": Action(("iam",), ("deletion", "group")),
-    "UpdateGroup": Action(("iam",), ("change", "group")),
-    "UpdateUser": Action(("iam",), ("change", "user")),
-    "CreateAccessKey": Action(("iam",), ("change", "user")),
-    "DeleteAccessKey": Action(("iam",), ("change", "user")),
-    "UpdateAccessKey": Action(("iam",), ("change", "user")),
-    "CreateVirtualMFADevice": Action(("iam",), ("change", "user")),
-    "DeleteVirtualMFADevice": Action(("iam",), ("change", "user")),
-    "EnableMFADevice": Action(("iam",), ("change", "user")),
-    "DeactivateMFADevice": Action(("iam",), ("change", "user")),
-    "ChangePassword": Action(("iam",), ("change", "user")),
-    "UploadSSHPublicKey": Action(("iam",), ("change", "user")),
-    "DeleteSSHPublicKey": Action(("iam",), ("change", "user")),
-    "UpdateSSHPublicKey": Action(("iam",), ("change", "user")),
-    "UpdateAccountPasswordPolicy": Action(("iam",), ("admin", "change")),
-    "DeleteBucket": Action(("file",), ("deletion",)),
-    "CreateBucket": Action(("file",), ("creation",)),
-    "PutObject": Action(("file",), ("creation",)),
-    "DeleteObject": Action(("file",), ("deletion",)),
-    "GetObject": Action(("file",), ("access",)),
-    "CreateKeyPair": Action(("iam",), ("admin", "creation")),
-    "DeleteKeyPair": Action(("iam",), ("admin", "deletion")),
-    "ImportKeyPair": Action(("iam",), ("admin", "creation")),
+"""Beginnings of a name → event.type; whatever does none of these changes something."""
+_LOGINS = (
+    *("ConsoleLogin", "SwitchRole", "RenewRole", "ExitRole", "CheckMfa", "Logout", "UserAuth"),
+    *("GetSigninToken", "GetSessionToken", "GetFederationToken", "CredentialChallenge"),
+    *("CredentialVerification", "Authenticate", "Federate", "PasswordRecoveryRequested"),
+    "PasswordRecoveryCompleted",
+)
+_BUCKETS = {
+    "CreateBucket": "creation",
+    "PutObject": "creation",
+    "CopyObject": "creation",
+    "DeleteBucket": "deletion",
+    "DeleteObject": "deletion",
+    "DeleteObjects": "deletion",
+    "GetObject": "access",
 }
-
-_OF_A_USER = ("User", "LoginProfile", "AccessKey", "MFADevice", "SSHPublicKey") + (
+_KEY_PAIRS = {"CreateKeyPair": "creation", "ImportKeyPair": "creation", "DeleteKeyPair": "deletion"}
+_DIRECTORIES = frozenset(("iam", "organizations", "sso", "sso-directory", "identitystore"))
+_OF_A_USER = (
+    "User",
+    "LoginProfile",
+    "AccessKey",
+    "MFADevice",
+    "SSHPublicKey",
+    "ChangePassword",
+) + (
     "ServiceSpecificCredential",
     "SigningCertificate",
+    "SecurityTokenForUser",
 )
-_SERVICES = {
-    "iam": "iam",
-    "organizations": "iam",
-    "sso": "iam",
-    "identitystore": "iam",
-    "signin": "authentication",
-    "sts": "authentication",
-}
-_DEFAULT = Action((), ("info",))
 
 
 def action(name: str, source: str) -> Action:
     """Returns the categories of event ``name`` of service ``source`` (``iam.amazonaws.com``).
 
-    Only identity and storage have categories of their own in ECS; others have a type only.
+    Only log-ins, identity and storage have categories of their own in ECS; others have a type only.
     """
-    if name in _NAMED:
-        return _NAMED[name]
-    category = _SERVICES.get(source.partition(".")[0])
-    if category is None:
-        return _DEFAULT
-    if category == "authentication":
-        return Action((category,), ("info",))
-    for words, kind in _VERBS:
-        if name.startswith(words):
-            who = ("group",) if "Group" in name else ()
-            if any(word in name for word in _OF_A_USER):
-                who = ("user",)
-            return Action((category,), ("info",) if kind == "access" else (kind, *who))
-    return Action((category,), ("info",))
+    return _KNOWN[name, source]
+
+
+def _action(key: tuple[str, str]) -> Action:
+    name, source = key
+    service = source.partition(".")[0]
+    if service == "s3" and name in _BUCKETS:
+        return Action(("file",), (_BUCKETS[name],))
+    if name in _KEY_PAIRS:
+        return Action(("iam",), ("admin", _KEY_PAIRS[name]))
+    if service == "signin" or name.startswith("AssumeRo") or name in _LOGINS:
+        return _LOGIN
+    return _identity(name) if service in _DIRECTORIES else _NONE
+
+
+def _identity(name: str) -> Action:
+    """A user and a group are created and deleted; all that hangs on one is a change of it."""
+    kind = next((kind for words, kind in _VERBS if name.startswith(words)), "change")
+    if "Group" in name:
+        owner = "group"
+    elif any(word in name for word in _OF_A_USER):
+        owner = "user"
+    else:
+        return Action(("iam",), ("info",) if kind == "info" else ("admin", kind))
+    if kind != "info" and not name.endswith(("eUser", "eGroup")):
+        kind = "change"
+    return Action(("iam",), (owner, kind))
+
+
+def _fits(key: tuple[str, str]) -> bool:
+    return len(key[0]) + len(key[1]) <= _MAX_NAMES
+
+
+_KNOWN = Bounded(_action, 4_096, _fits)

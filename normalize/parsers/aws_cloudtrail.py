@@ -21,7 +21,7 @@ from normalize.vendor_object import put, set_leaves, text
 from samlog.event import Event, RawEvent
 
 NAME = "aws_cloudtrail"
-VERSION = 2
+VERSION = 3
 HINTS = frozenset({"cloudtrail", "aws.cloudtrail"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = ({"product": "aws", "service": "cloudtrail"},)
@@ -86,6 +86,9 @@ _OBJECTS = (
     ("serviceEventDetails", "service_event_details"),
     ("insightDetails", "insight_details"),
 )
+_TARGETS = (("userName", "user.target.name"), ("newUserName", "user.changes.name"))
+_HAVE_GROUPS = frozenset(("iam", "identitystore"))
+"""Services whose groups are groups of users; those of EC2 are rules of a firewall."""
 _KNOWN = frozenset(key for key, _ in _COPIED + _OBJECTS) | frozenset(
     ("eventID", "sourceIPAddress", "userIdentity", "resources", "tlsDetails")
 )
@@ -244,22 +247,15 @@ def _outcome(event: Event, record: Mapping[str, Any]) -> None:
 
 
 def _targets(event: Event, record: Mapping[str, Any], source: str) -> None:
-    """The user and group that an IAM call is about."""
-    parameters = record.get("requestParameters")
-    if source != "iam.amazonaws.com" or not isinstance(parameters, dict):
-        return
-    _copy(
-        event,
-        parameters,
-        (
-            ("userName", "user.target.name"),
-            ("groupName", "group.name"),
-            ("newUserName", "user.changes.name"),
-        ),
-    )
-    response = record.get("responseElements")
+    """The user that a call is about, of any service; the group where groups have members."""
+    parameters, response = record.get("requestParameters"), record.get("responseElements")
+    groups = source.partition(".")[0] in _HAVE_GROUPS
+    if isinstance(parameters, dict):
+        _copy(event, parameters, _TARGETS)
+        if groups:
+            _copy(event, parameters, (("groupName", "group.name"),))
     if isinstance(response, dict):
         for key, field in (("user", "user.target.id"), ("group", "group.id")):
             made = response.get(key)
-            if isinstance(made, dict):
+            if isinstance(made, dict) and (key == "user" or groups):
                 _copy(event, made, ((f"{key}Id", field),))
