@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from normalize.address import is_ip
+from normalize.jsontext import load
+from normalize.okta_types import meaning
 from normalize.vendor_object import objects, part, put, set_class, set_leaves, text
 from normalize.web import set_url
 from samlog.event import Event, RawEvent
 
 NAME = "okta"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"okta.system", "okta_system"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = ({"product": "okta", "service": "okta"},)
@@ -40,28 +42,6 @@ _OUTCOMES = {
     "FAILURE": "failure",
     "DENY": "failure",
 }
-_VERBS = (
-    (("create", "add", "grant", "generate", "register", "import"), "creation"),
-    (("delete", "remove", "revoke", "purge"), "deletion"),
-    (("start",), "start"),
-    (("end",), "end"),
-)
-_CHANGES = frozenset(
-    ("update", "activate", "deactivate", "suspend", "unsuspend", "lock", "unlock", "reset")
-    + ("expire", "change", "convert", "rotate", "enable", "disable", "assign", "unassign")
-    + ("clear", "reactivate", "upgrade", "transfer", "set")
-)
-_KINDS = (
-    (("user.session", "user.authentication.auth_via_session"), ("authentication", "session")),
-    (("user.authentication", "user.mfa.factor.challenge", "user.mfa.attempt_bypass"),
-     ("authentication",)),
-    (("policy.evaluate_sign_on", "app.oauth2", "user.mfa.okta_verify"), ("authentication",)),
-    (("security.", "user.risk", "user.account.report_suspicious"), ("intrusion_detection",)),
-    (("user.lifecycle", "user.account", "user.mfa", "user.credential", "user.import"), ("iam",)),
-    (("group.", "iam.", "application.user_membership", "application.provision"), ("iam",)),
-    (("system.api_token", "system.idp", "user.registration"), ("iam",)),
-    (("policy.", "zone.", "application.", "app."), ("configuration",)),
-)  # fmt: skip
 _RENAMED = (
     ("request_id", "requestId"),
     ("request_uri", "requestUri"),
@@ -69,6 +49,9 @@ _RENAMED = (
     ("device_fingerprint", "deviceFingerprint"),
     ("url", "url"),
 )
+_NO_URL = frozenset("<> ")
+"""Characters of what stands where a URL was taken out, as in ``<url>``."""
+_MAX_BEHAVIORS = 64
 _DEBUG = "okta.debug_context.debug_data."
 _APART = frozenset(("client", "debugContext", "securityContext", "published", "version"))
 
@@ -90,10 +73,10 @@ def parse(raw: RawEvent) -> Event:
     event: Event = {"event.dataset": "okta.system", "event.kind": "event"}
     put(event, "@timestamp", record.get("published"))
     put(event, "event.action", action)
-    _classify(event, action)
-    result = text(record, "outcome", "result")
-    if result:
-        event["event.outcome"] = _OUTCOMES.get(result.upper(), "unknown")
+    categories, types = meaning(action)
+    put(event, "event.category", list(categories))
+    put(event, "event.type", list(types))
+    event["event.outcome"] = _OUTCOMES.get(text(record, "outcome", "result").upper(), "unknown")
     put(event, "event.reason", text(record, "outcome", "reason"))
     put(event, "log.level", text(record, "severity").lower())
     if identity := text(record, "uuid"):
@@ -110,27 +93,6 @@ def _event_in(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns the event, taken out of EventBridge's where Okta's log streaming sent it."""
     detail = record.get("detail")
     return detail if isinstance(detail, dict) and "detail-type" in record else record
-
-
-def _classify(event: Event, action: str) -> None:
-    """Category by what the event type is about, types by its verb (the last word)."""
-    for beginnings, categories in _KINDS:
-        if action.startswith(beginnings):
-            event["event.category"] = list(categories)
-            break
-    else:
-        return
-    if action.startswith("policy.evaluate") or "intrusion_detection" in event["event.category"]:
-        event["event.type"] = ["info"]
-        return
-    verb = action.rpartition(".")[2].partition("_")[0]
-    types = [kind for verbs, kind in _VERBS if verb in verbs]
-    if not types and verb in _CHANGES:
-        types.append("change")
-    owner = action.partition(".")[0]
-    if owner in ("user", "group"):
-        types.append(owner)
-    event["event.type"] = types or ["info"]
 
 
 def _client(event: Event, record: Mapping[str, Any]) -> None:
@@ -163,18 +125,21 @@ def _actor(event: Event, actor: Mapping[str, Any]) -> None:
 
 
 def _targets(event: Event, targets: Any) -> None:
-    """Users and groups among the targets; an event may have several of each."""
+    """The first user and the first group; of all, the names are related."""
+    names: list[str] = []
     for target in objects(targets):
-        kind = target.get("type")
+        kind, shown = target.get("type"), text(target, "displayName")
         if kind in ("User", "AppUser"):
-            place, shown = "user.target.", "full_name"
+            place, field = "user.target.", "full_name"
+            names += [word for word in (shown, text(target, "alternateId")) if word]
         elif kind == "UserGroup":
-            place, shown = "user.target.group.", "name"
+            place, field = "user.target.group.", "name"
         else:
             continue
-        for key, value in (("id", text(target, "id")), (shown, text(target, "displayName"))):
-            if value:
-                set_leaves(event, f"{place}{key}", value)
+        if f"{place}id" not in event and f"{place}{field}" not in event:
+            put(event, f"{place}id", text(target, "id"))
+            put(event, f"{place}{field}", shown)
+    put(event, "related.user", names)
 
 
 def _vendor(event: Event, record: Mapping[str, Any]) -> None:
@@ -189,5 +154,43 @@ def _vendor(event: Event, record: Mapping[str, Any]) -> None:
     set_leaves(event, _DEBUG + "flattened", debug, as_sent=True)
     for name, key in _RENAMED:
         put(event, _DEBUG + name, text(debug, key))
-    if url := text(debug, "url"):
+    url = text(debug, "url")
+    if url and _NO_URL.isdisjoint(url):
         set_url(event, url)
+    _risk(event, debug)
+
+
+def _risk(event: Event, debug: Mapping[str, Any]) -> None:
+    """What Okta's behaviour detection says, ``{level=HIGH, reasons=a, b}`` or JSON in a text."""
+    put(event, _DEBUG + "factor", text(debug, "factor"))
+    said = debug.get("logOnlySecurityData")
+    if isinstance(said, str) and said.startswith("{"):
+        try:
+            said = load(said)[0]
+        except ValueError:
+            said = None
+    known = said if isinstance(said, dict) else {}
+    risk, behaviors = part(known, "risk"), part(known, "behaviors")
+    level, reasons = text(risk, "level"), text(risk, "reasons")
+    flat = _pairs(text(debug, "risk"))
+    put(event, _DEBUG + "risk_level", level or flat.get("level"))
+    reasons = reasons or flat.get("reasons", "")
+    put(event, _DEBUG + "risk_reasons", [one.strip() for one in reasons.split(",") if one.strip()])
+    shown = _pairs(text(debug, "behaviors")) or behaviors
+    positive = [name for name, value in list(shown.items())[:_MAX_BEHAVIORS] if value == "POSITIVE"]
+    put(event, _DEBUG + "risk_behaviors", positive)
+
+
+def _pairs(written: str) -> dict[str, str]:
+    """Reads ``{a=1, b=2, 3}`` as Java writes a map; a piece without a name belongs to the last."""
+    pairs: dict[str, str] = {}
+    name = ""
+    inside = written.removeprefix("{").removesuffix("}") if written.startswith("{") else ""
+    for piece in inside.split(", ", _MAX_BEHAVIORS) if inside else ():
+        key, found, value = piece.partition("=")
+        if found:
+            name = key
+            pairs.setdefault(name, value)
+        elif name:
+            pairs[name] = f"{pairs[name]}, {piece}"
+    return pairs
