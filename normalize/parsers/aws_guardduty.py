@@ -7,15 +7,17 @@ description. The far end is ``source.*`` where it called in. AWS's object is bel
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from normalize.address import is_ip
+from normalize.address import is_ip, set_port
 from normalize.aws_names import set_cloud
+from normalize.times import parse_epoch
 from normalize.vendor_object import objects, part, put, set_leaves, text
 from samlog.event import Event, RawEvent
 
 NAME = "aws_guardduty"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"guardduty", "aws.guardduty"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES: tuple[Mapping[str, str], ...] = ({"product": "aws", "service": "guardduty"},)
@@ -44,6 +46,11 @@ _FAR_ENDS = (
     ("rdsLoginAttemptAction", "remoteIpDetails"),
     ("portProbeAction", "portProbeDetails"),
 )
+_PORT = "localPortDetails"
+_BY_NAME = "threatDetectedByName"
+_MAX_FILES = 32
+_MILLISECONDS = 1e11
+"""A number of seconds beyond is one of milliseconds."""
 
 
 def matches(raw: RawEvent) -> bool:
@@ -74,8 +81,10 @@ def parse(raw: RawEvent) -> Event:
         event["samlog.origin"] = f"guardduty|{identity}"
     set_cloud(event, "guardduty", text(record, "accountId"), text(record, "region"))
     _rule(event, text(record, "type"))
-    _far_end(event, action)
+    put(event, "event.provider", text(action, "awsApiCallAction", "serviceName"))
+    _ends(event, action)
     _who(event, part(record, "resource"))
+    _runtime(event, service)
     _vendor(event, record)
     return event
 
@@ -97,41 +106,109 @@ def _rule(event: Event, kind: str) -> None:
     put(event, "rule.ruleset", kind.partition("/")[0] if "/" in kind else "")
 
 
-def _far_end(event: Event, action: Mapping[str, Any]) -> None:
+def _ends(event: Event, action: Mapping[str, Any]) -> None:
     """The remote address: the source, unless the resource itself called out."""
     for name, key in _FAR_ENDS:
         known = part(action, name)
-        found = objects(known.get(key)) or [part(known, key)]
-        address = text(found[0], "ipAddressV4") or text(found[0], "remoteIpDetails", "ipAddressV4")
-        if not address:
+        found = (objects(known.get(key), 1) or [part(known, key)])[0]
+        remote = part(found, "remoteIpDetails") or found
+        if not _address(remote):
             continue
-        side, near = "source", "destination"
-        if text(known, "connectionDirection") == "OUTBOUND":
-            side, near = "destination", "source"
+        direction = text(known, "connectionDirection").lower()
+        side, near = ("source", "destination")
+        if direction == "outbound":
+            side, near = near, side
+        put(event, "network.direction", direction)
+        _set_end(event, side, remote, part(known, "remotePortDetails"))
+        local = part(known, "localIpDetails") or part(found, "localIpDetails")
+        _set_end(event, near, local, part(known, "localPortDetails") or part(found, _PORT))
+        put(event, "network.transport", text(known, "protocol").lower())
+        return
+    asked = part(action, "dnsRequestAction")
+    put(event, "dns.question.name", text(asked, "domain"))
+    put(event, "network.transport", text(asked, "protocol").lower())
+
+
+def _address(details: Mapping[str, Any]) -> str:
+    return text(details, "ipAddressV4") or text(details, "ipAddressV6")
+
+
+def _set_end(event: Event, side: str, end: Mapping[str, Any], port: Mapping[str, Any]) -> None:
+    if address := _address(end):
         event[f"{side}.address"] = address
         if is_ip(address):
             event[f"{side}.ip"] = address
-        for prefix, ports in ((side, "remotePortDetails"), (near, "localPortDetails")):
-            port = part(known, ports).get("port")
-            put(event, f"{prefix}.port", port)
-        put(event, "network.transport", text(known, "protocol").lower())
-        return
-    if domain := text(action, "dnsRequestAction", "domain"):
-        event["dns.question.name"] = domain
+    number = port.get("port")
+    if isinstance(number, int) and not isinstance(number, bool):
+        set_port(event, side, number)
 
 
 def _who(event: Event, resource: Mapping[str, Any]) -> None:
-    for details, name in (
-        ("accessKeyDetails", "userName"),
-        ("rdsDbUserDetails", "user"),
-        ("kubernetesDetails", "kubernetesUserDetails"),
-    ):
-        known = part(resource, details)
-        inner = part(known, name)
-        put(event, "user.name", text(inner, "username") if inner else text(known, name))
+    cluster = part(resource, "kubernetesDetails")
+    user = part(cluster, "kubernetesUserDetails")
+    for name, identity in (
+        (text(resource, "accessKeyDetails", "userName"),
+         text(resource, "accessKeyDetails", "principalId")),
+        (text(resource, "rdsDbUserDetails", "user"), ""),
+        (text(user, "username"), text(user, "uid")),
+    ):  # fmt: skip
+        put(event, "user.name", name)
+        put(event, "user.id", identity)
+    groups = user.get("groups")
+    if isinstance(groups, list):
+        put(event, "user.roles", [group for group in groups if isinstance(group, str)][:_MAX_FILES])
     instance = part(resource, "instanceDetails")
     put(event, "cloud.instance.id", text(instance, "instanceId"))
-    put(event, "user.id", text(resource, "accessKeyDetails", "principalId"))
+    put(event, "cloud.machine.type", text(instance, "instanceType"))
+    put(event, "host.type", text(instance, "instanceType"))
+    workload = part(cluster, "kubernetesWorkloadDetails")
+    put(event, "orchestrator.namespace", text(workload, "namespace"))
+    put(event, "orchestrator.resource.name", text(workload, "name"))
+    put(event, "orchestrator.resource.type", text(workload, "type"))
+    container = part(resource, "containerDetails")
+    for key, field in (("id", "id"), ("name", "name"), ("image", "image.name")):
+        put(event, f"container.{field}", text(container, key))
+    put(event, "container.runtime", text(container, "containerRuntime"))
+
+
+def _runtime(event: Event, service: Mapping[str, Any]) -> None:
+    """The process that the agent on the host saw, its parent, and the files of a malware scan."""
+    details = part(service, "runtimeDetails")
+    _process(event, "process", part(details, "process"))
+    for parent in objects(part(details, "process").get("lineage"), 1):
+        _process(event, "process.parent", parent)
+    context = part(details, "context")
+    put(event, "threat.software.name", text(context, "toolName"))
+    put(event, "file.path", text(context, "threatFilePath"))
+    put(event, "process.command_line", text(context, "commandLineExample"))
+    scan = part(part(part(service, "ebsVolumeScanDetails"), "scanDetections"), _BY_NAME)
+    files = [one for threat in objects(scan.get("threatNames"), _MAX_FILES)
+             for one in objects(threat.get("filePaths"), _MAX_FILES)][:_MAX_FILES]  # fmt: skip
+    for key, field in (("filePath", "path"), ("fileName", "name"), ("hash", "hash.sha256")):
+        values = [value for one in files if (value := text(one, key))]
+        put(event, f"file.{field}", values if len(values) > 1 else "".join(values))
+    if files:
+        event["event.category"] = ["intrusion_detection", "malware"]
+
+
+def _process(event: Event, prefix: str, process: Mapping[str, Any]) -> None:
+    for key, field in (
+        ("name", "name"),
+        ("executablePath", "executable"),
+        ("executableSha256", "hash.sha256"),
+        ("pid", "pid"),
+        ("pwd", "working_directory"),
+        ("user", "user.name"),
+        ("uuid", "entity_id"),
+    ):
+        value = process.get(key)
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            put(event, f"{prefix}.{field}", value)
+    put(event, f"{prefix}.user.id", text(process, "userId"))
+    started = process.get("startTime")
+    if isinstance(started, int | float) and not isinstance(started, bool):
+        started = parse_epoch(started, unit_s=1e-3 if started > _MILLISECONDS else 1.0)
+    put(event, f"{prefix}.start", started if isinstance(started, str | datetime) else None)
 
 
 def _vendor(event: Event, record: Mapping[str, Any]) -> None:

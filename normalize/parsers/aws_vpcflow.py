@@ -1,4 +1,4 @@
-"""AWS VPC flow logs, versions 2 to 8: lines from S3 or CloudWatch, and JSON with the same names.
+"""AWS VPC flow logs, versions 2 to 10, also of transit gateways: lines, and JSON of these names.
 
 A line says nothing about the order of its fields. It is known when a header line stands in the same
 record (``version account-id ..``, line break, the flow; a collector may join them), when it is
@@ -20,7 +20,7 @@ from samlog.clock import iso_ms
 from samlog.event import Event, RawEvent
 
 NAME = "aws_vpcflow"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"vpcflow", "aws.vpcflow"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES: tuple[Mapping[str, str], ...] = ({"category": "firewall"},)
@@ -50,6 +50,12 @@ _EXAMPLES = (
     _DEFAULT + " vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr region az-id "
     "sublocation-type sublocation-id pkt-src-aws-service pkt-dst-aws-service flow-direction "
     "traffic-path",
+    "version resource-type account-id tgw-id tgw-attachment-id tgw-src-vpc-account-id "
+    "tgw-dst-vpc-account-id tgw-src-vpc-id tgw-dst-vpc-id tgw-src-subnet-id tgw-dst-subnet-id "
+    "tgw-src-eni tgw-dst-eni tgw-src-az-id tgw-dst-az-id tgw-pair-attachment-id srcaddr dstaddr "
+    "srcport dstport protocol packets bytes start end log-status type packets-lost-no-route "
+    "packets-lost-blackhole packets-lost-mtu-exceeded packets-lost-ttl-expired tcp-flags region "
+    "flow-direction pkt-src-aws-service pkt-dst-aws-service",
 )
 LAYOUTS = {len(names.split()): tuple(names.split()) for names in _EXAMPLES}
 """Number of fields → their names, of the documented formats."""
@@ -63,6 +69,8 @@ _FIELDS = frozenset(" ".join(_EXAMPLES).split()) | {
 _IDS = {
     "interface-id": re.compile(r"eni-[0-9a-z]{4,32}|-"),
     "account-id": re.compile(r"\d{6,16}|unknown|-"),
+    "tgw-id": re.compile(r"tgw-[0-9a-z]{4,32}|-"),
+    "resource-type": re.compile(r"[A-Z][A-Za-z]{2,40}|-"),
     "vpc-id": re.compile(r"vpc-[0-9a-z]{4,32}|-"),
     "subnet-id": re.compile(r"subnet-[0-9a-z]{4,32}|-"),
     "instance-id": re.compile(r"i-[0-9a-z]{4,32}|-"),

@@ -17,7 +17,7 @@ from normalize.web import set_url
 from samlog.event import Event, RawEvent
 
 NAME = "aws_waf"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"waf", "aws.waf"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES: tuple[Mapping[str, str], ...] = ({"category": "webserver"},)
@@ -74,6 +74,10 @@ def parse(raw: RawEvent) -> Event:
     put(event, "rule.id", text(record, "terminatingRuleId"))
     put(event, "rule.ruleset", text(record, "terminatingRuleType"))
     _request(event, part(record, "httpRequest"))
+    put(event, "tls.client.ja3", text(record, "ja3Fingerprint"))
+    status = record.get("responseCodeSent")
+    if isinstance(status, int) and 99 < status < 1_000:
+        event["http.response.status_code"] = status
     for key, name in _RENAMED:
         value = record.get(key)
         set_leaves(event, f"aws.waf.{name}", None if value == "-" else value)
@@ -92,6 +96,8 @@ def _request(event: Event, request: Mapping[str, Any]) -> None:
     if path:
         set_url(event, f"{path}?{query}" if query else path)
         del event["url.original"]
+    for key, field in (("scheme", "scheme"), ("host", "domain"), ("fragment", "fragment")):
+        put(event, f"url.{field}", text(request, key))
     headers: list[str] = []
     for header in objects(request.get("headers"), _MAX_HEADERS):
         name, value = text(header, "name"), text(header, "value")
