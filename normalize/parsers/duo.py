@@ -17,7 +17,7 @@ from normalize.vendor_object import part, put, set_class, set_leaves, text
 from samlog.event import Event, RawEvent
 
 NAME = "duo"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"cisco_duo", "cisco_duo.auth", "cisco_duo.admin", "duologsync"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = ({"product": "cisco", "service": "duo"},)
@@ -26,7 +26,7 @@ CONTENT = "json"
 ORDER = 40
 KEYS = frozenset(
     ("txid", "sekey", "activity_id", "akey", "credits", "isotimestamp")
-    + ("telephony_credits_remaining",)
+    + ("telephony_credits_remaining", "stat")
 )
 SPECIFICATION = (
     'Cisco Duo, "Admin API", Logs: authentication (v2), activity (v2), telephony (v2), '
@@ -42,28 +42,38 @@ of `timestamp`.
 _ADDRESS_PORT = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\]:(\d{1,5})|([0-9A-Fa-f:]{2,45})[#p](\d{1,5})"
                            r"|(\d{1,3}(?:\.\d{1,3}){3}):(\d{1,5})")  # fmt: skip
 _VERBS = (
-    (("create", "add", "enroll"), "creation"),
+    (("create", "add"), "creation"),
     (("delete", "remove"), "deletion"),
-    (("update", "edit", "modify", "lock", "unlock", "bypass", "disable", "enable"), "change"),
+    (("update", "edit", "modify", "lock", "unlock", "lockout", "disable", "enable"), "change"),
 )
 _OWNERS = (
-    (("admin", "directory_group_admin"), "admin"),
+    (
+        ("admin", "directory_group_admin", "activation_create_link", "activation_delete_link"),
+        "admin",
+    ),
+    (("activation_send_link",), "admin"),
     (("user", "phone", "hardtoken", "tablet", "u2ftoken", "webauthncredential", "bypass"), "user"),
     (("group",), "group"),
 )
 _TARGETS = {"user": "user.target", "admin": "user.target", "group": "group"}
-_SETTINGS = ("integration", "policy", "feature", "account", "custom_messaging", "log_export", "sso")
+_SETTINGS = (
+    *("integration", "policy", "feature", "account", "custom_messaging", "log_export", "sso"),
+    *("customer", "create_child_customer", "delete_child_customer", "credits", "edition"),
+    *("directory", "azure_directory", "trusted_endpoints", "telephony", "branding"),
+)
+_FAILED = ("_error", "_fail", "_failed", "_denied")
+_OF_ONESELF = ("admin_login", "admin_self_activate", "admin_2fa")
+"""Actions in whose details the administrator's own address stands, not that of the object."""
 
 
 def matches(raw: RawEvent) -> bool:
     """A JSON object with the keys that only one of Duo's logs has together."""
-    record = raw.json
-    return record is not None and _log(record) != ""
+    return raw.json is not None and _log(_answer(raw.json)) != ""
 
 
 def parse(raw: RawEvent) -> Event:
     """Returns the event; never refuses an object."""
-    record = raw.json or {}
+    record = _answer(raw.json or {})
     log = _log(record) or "other"
     event: Event = {"event.dataset": f"cisco_duo.{log}", "event.kind": "event"}
     _time(event, record)
@@ -75,6 +85,14 @@ def parse(raw: RawEvent) -> Event:
         reader(event, prefix, record)
     set_class(event, {"iam": "LC-02", "configuration": "LC-02"}, "LC-01")
     return event
+
+
+def _answer(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the summary out of the API's answer, ``{"response": {..}, "stat": "OK"}``."""
+    response = record.get("response")
+    if "stat" in record and isinstance(response, dict):
+        return {**response, "stat": record["stat"]}
+    return record
 
 
 def _log(record: Mapping[str, Any]) -> str:
@@ -157,7 +175,7 @@ def _device(event: Event, device: Mapping[str, Any], fallback: str) -> None:
 def _admin(event: Event, prefix: str, record: Mapping[str, Any]) -> None:
     action = text(record, "action")
     put(event, "event.action", action)
-    event["event.outcome"] = "failure" if action.endswith(("_error", "_fail")) else "success"
+    event["event.outcome"] = "failure" if action.endswith(_FAILED) else "success"
     _classify(event, action)
     put(event, "user.name", text(record, "username"))
     put(event, "user.target.name", text(record, "object"))
@@ -169,11 +187,22 @@ def _admin(event: Event, prefix: str, record: Mapping[str, Any]) -> None:
         set_leaves(event, f"{prefix}.flattened", description, as_sent=True)
         if is_ip(address := text(description, "ip_address")):
             event["source.ip"] = event["source.address"] = address
-        put(event, "user.email", text(description, "email"))
-    else:
-        put(event, f"{prefix}.description", description)
+        _subject(event, action, description)
+    elif isinstance(description, str) and description:
+        event["message"] = event["event.reason"] = event[f"{prefix}.description"] = description
     known = ("action", "object", "username", "description")
     set_leaves(event, prefix, {k: v for k, v in record.items() if k not in known})
+
+
+def _subject(event: Event, action: str, description: Mapping[str, Any]) -> None:
+    """Whose name and address stand in the details: the caller's, or what the object has now."""
+    if action.startswith(_OF_ONESELF):
+        put(event, "user.email", text(description, "email"))
+    elif action.startswith(("user_", "admin_")):
+        place = "user.changes" if action.endswith("_update") else "user.target"
+        shown = text(description, "realname") or text(description, "name")
+        put(event, f"{place}.{'name' if place == 'user.changes' else 'full_name'}", shown)
+        put(event, f"{place}.email", text(description, "email"))
 
 
 def _classify(event: Event, action: str) -> None:
@@ -189,6 +218,8 @@ def _classify(event: Event, action: str) -> None:
             return
     if action.startswith(_SETTINGS):
         event["event.category"], event["event.type"] = ["configuration"], types or ["info"]
+    elif "_sync_" in action:
+        event["event.type"] = ["info"]
 
 
 def _description(value: Any) -> Any:

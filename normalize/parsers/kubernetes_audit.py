@@ -19,7 +19,7 @@ from normalize.vendor_object import part, put, set_class, set_leaves, text
 from samlog.event import Event, RawEvent
 
 NAME = "kubernetes_audit"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"kubernetes", "kubernetes.audit_logs", "k8s_audit"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = (
@@ -58,6 +58,7 @@ _AKS = ("kube-audit", "kube-audit-admin")
 _PREFIX = "kubernetes.audit"
 _APART = frozenset(("annotations", "requestObject", "responseObject", "objectRef"))
 _MAX_OBJECT_LEAVES = 128
+_MAX_HOPS = 32
 
 
 def matches(raw: RawEvent) -> bool:
@@ -113,9 +114,10 @@ def _who(event: Event, record: Mapping[str, Any]) -> None:
     put(event, "user.effective.name", text(impersonated, "username"))
     addresses = record.get("sourceIPs")
     if isinstance(addresses, list):
-        for address in addresses[:1]:
-            if isinstance(address, str) and is_ip(address):
-                event["source.ip"] = event["client.ip"] = address
+        known = [one for one in addresses[:_MAX_HOPS] if isinstance(one, str) and is_ip(one)]
+        if known and known[0] == addresses[0]:
+            event["source.ip"] = event["client.ip"] = known[0]
+        put(event, "related.ip", known)
     put(event, "user_agent.original", text(record, "userAgent"))
 
 
@@ -155,3 +157,6 @@ def _vendor(event: Event, record: Mapping[str, Any]) -> None:
     for key in ("requestObject", "responseObject"):
         value = known(part(record, key))
         set_leaves(event, f"{_PREFIX}.{key}", value, as_sent=True, limit=_MAX_OBJECT_LEAVES)
+    for place in ("spec", "spec.template.spec"):
+        image = event.get(f"{_PREFIX}.requestObject.{place}.containers.image")
+        put(event, "container.image.name", image)
