@@ -21,6 +21,7 @@ _US_TIME = re.compile(
     r"(?: \+00:00)?\Z",
     re.IGNORECASE,
 )
+_SHORT_HOUR = re.compile(r"\d{4}-\d\d-\d\dT\d:\d\d:\d\d")
 _RESOURCE = re.compile(
     r"(?:/subscriptions/(?P<subscription>[^/]{1,128}))?"
     r"(?:/resourcegroups/(?P<group>[^/]{1,256}))?"
@@ -55,6 +56,10 @@ _WORDS = {
     **dict.fromkeys(("success", "succeeded", "0"), "success"),
     **dict.fromkeys(("failure", "failed", "fail"), "failure"),
 }
+
+
+TYPES = {"write": "change", "action": "change", "delete": "deletion", "read": "access"}
+"""The last part of an operation's name, or the category of the older schema → event.type."""
 
 
 class Record(NamedTuple):
@@ -152,6 +157,8 @@ def set_resource(event: Event, resource: str) -> None:
 def parse_time(value: Any) -> datetime | str | None:
     """Returns ISO 8601, or the US form ``8/22/2022 6:11:52 PM`` that some categories write, in UTC.
 
+    Risk detections have hours of one digit (``2026-01-10T8:52:01Z``).
+
     What is neither comes back as it is, None for what is no text.
     """
     if not isinstance(value, str) or not value:
@@ -159,6 +166,8 @@ def parse_time(value: Any) -> datetime | str | None:
     moment = parse_iso(value)
     if moment is not None or len(value) > 40:
         return moment or value
+    if _SHORT_HOUR.match(value):
+        return parse_iso(f"{value[:11]}0{value[11:]}") or value
     match = _US_TIME.match(value)
     if match is None:
         return value

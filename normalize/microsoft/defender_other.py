@@ -26,6 +26,8 @@ MAIL = frozenset(
     + ("UrlClickEvents", "MessageEvents", "MessageUrlInfo", "MessagePostDeliveryEvents")
 )
 ALERTS = frozenset(("AlertInfo", "AlertEvidence"))
+_ON_A_HOST = frozenset(("IdentityQueryEvents", "IdentityDirectoryEvents", "IdentityInfo"))
+"""Tables whose IPAddress is that of the machine ``DeviceName``, not of who connects to it."""
 
 _ENTITIES = {"file": "file", "process": "process", "device": "host", "machine": "host",
              "user": "iam", "ip": "network", "url": "web", "registrykey": "registry"}  # fmt: skip
@@ -43,6 +45,8 @@ def read_identity(event: Event, table: str, row: Row) -> None:
         event["event.category"] = ["authentication"]
     elif table == "IdentityInfo":
         event["event.category"] = ["iam"]
+    elif table == "CloudAuditEvents":
+        event["event.category"] = ["configuration"]
     event["event.type"] = ["info"]
     if name := text(row, "DeviceName"):
         event["host.name"] = name.lower()
@@ -57,7 +61,8 @@ def read_identity(event: Event, table: str, row: Row) -> None:
     address = text(row, "IPAddress")
     if is_ip(address):
         event["host.ip"] = [address]
-        event["source.ip"] = address
+        if table not in _ON_A_HOST:
+            event["source.ip"] = address
     target = text(row, "DestinationIPAddress")
     if is_ip(target):
         event["destination.ip"] = target
@@ -91,6 +96,8 @@ def _account(event: Event, table: str, row: Row) -> None:
 def read_mail(event: Event, table: str, row: Row) -> None:
     """A message, its attachment or link, what was done with it later, or a click."""
     event["event.category"], event["event.type"] = ["email"], ["info"]
+    if text(row, "FileType") or text(row, "FileName"):
+        event["event.category"].append("file")
     copy(
         event,
         row,

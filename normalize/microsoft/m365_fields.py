@@ -10,6 +10,13 @@ from samlog.event import Event
 
 Record = Mapping[str, Any]
 
+_ENDPOINT_TYPES = {
+    **dict.fromkeys(("FileCreated", "ArchiveCreated", "FileCreatedOnNetworkShare"), "creation"),
+    **dict.fromkeys(("FileModified", "FileRenamed", "FileMoved", "FileArchived"), "change"),
+    "FileDeleted": "deletion",
+}
+"""Operation of endpoint DLP → event.type; copies, prints, uploads and reads are access."""
+
 _ALERT_CATEGORIES = {
     "DataGovernance": "file",
     "DataLossPrevention": "file",
@@ -34,6 +41,13 @@ def exchange_item(event: Event, record: Record) -> None:
     )
     if "user.id" not in event:
         copy(event, record, (("LogonUserSid", "user.id"),))
+    items = [mapping(record.get("Item")), *objects(record.get("AffectedItems"))]
+    first = next((item for item in items if item), {})
+    copy(
+        event,
+        first,
+        (("Subject", "email.subject"), ("InternetMessageId", "email.message_id")),
+    )
 
 
 def _server(event: Event, server: str) -> None:
@@ -87,7 +101,10 @@ def alert(event: Event, record: Record) -> None:
         event["rule.reference"] = links if len(links) > 1 else links[0]
     kind, entity = text(record, "EntityType"), text(record, "AlertEntityId")
     if kind == "User" and entity:
-        event.setdefault("user.id", entity)
+        # UserId is the service that raises alerts.
+        event["user.id"] = entity
+    elif kind == "MalwareFamily" and entity:
+        event["threat.software.name"] = entity
     elif kind in ("Recipients", "Sender") and entity:
         event["user.email"] = entity
     severity = SEVERITIES.get(text(record, "Severity").lower())
@@ -100,7 +117,7 @@ def _link(item: Record) -> str:
 
 
 def dlp(event: Event, record: Record) -> None:
-    """A hit of data loss prevention in SharePoint, OneDrive, Exchange or on an endpoint."""
+    """A hit of data loss prevention in SharePoint, OneDrive or Exchange."""
     event["event.kind"] = "alert"
     event["event.category"], event["event.type"] = ["file"], ["access"]
     item = mapping(record.get("SharePointMetaData"))
@@ -116,9 +133,40 @@ def dlp(event: Event, record: Record) -> None:
         set_url(event, url)
     mail = mapping(record.get("ExchangeMetaData"))
     copy(event, mail, (("From", "source.user.email"), ("Subject", "message")))
+    copy(event, record, (("PolicyId", "rule.id"), ("PolicyName", "rule.name")))
     recipients = [address for key in ("To", "CC", "BCC") for address in _texts(mail.get(key))]
     if recipients:
         event["destination.user.email"] = recipients
+    _policies(event, record)
+
+
+def dlp_endpoint(event: Event, record: Record) -> None:
+    """What a user of a managed computer did with a file; an alert where a policy matched."""
+    event["event.category"] = ["file"]
+    matched = mapping(record.get("PolicyMatchInfo"))
+    if matched or objects(record.get("PolicyDetails")):
+        event["event.kind"] = "alert"
+    kind = _ENDPOINT_TYPES.get(text(record, "Operation"), "access")
+    event["event.type"] = [kind]
+    copy(
+        event,
+        matched,
+        (("RuleId", "rule.id"), ("RuleName", "rule.name"), ("PolicyName", "rule.ruleset")),
+    )
+    copy(
+        event,
+        record,
+        (("FileSize", "file.size"), ("FileExtension", "file.extension"))
+        + (("Sha1", "file.hash.sha1"), ("Sha256", "file.hash.sha256"))
+        + (("Application", "process.name"), ("TargetDomain", "destination.domain")),
+    )
+    if path := text(record, "ObjectId"):
+        event["file.path"] = path
+        event["file.name"] = path.replace("/", "\\").rpartition("\\")[2]
+    if name := text(record, "DeviceName") or text(
+        mapping(record.get("EndpointMetaData")), "DeviceName"
+    ):
+        event["host.name"] = name.lower()
     _policies(event, record)
 
 
@@ -172,6 +220,8 @@ def yammer(event: Event, record: Record) -> None:
 def teams(event: Event, record: Record) -> None:
     """An operation of Teams; the members that it names are related users."""
     copy(event, record, (("TeamName", "group.name"),))
+    if text(record, "Operation") == "Delete user.":
+        directory(event, record)
     members = [upn for member in objects(record.get("Members")) if (upn := text(member, "UPN"))]
     if members:
         event["related.user"] = members[:MAX_PAIRS]
@@ -205,7 +255,7 @@ READERS: dict[str, Callable[[Event, Record], None]] = {
     "SecurityComplianceAlerts": alert,
     "ComplianceDLPSharePoint": dlp,
     "ComplianceDLPExchange": dlp,
-    "DLPEndpoint": dlp,
+    "DLPEndpoint": dlp_endpoint,
     "Yammer": yammer,
     "MicrosoftTeams": teams,
     "ThreatIntelligence": threat,

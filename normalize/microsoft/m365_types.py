@@ -59,10 +59,37 @@ RECORD_TYPES: dict[int, str] = dict(
     113: "MS365DCustomDetection",
     147: "CoreReportingSettings",
     148: "ComplianceConnector",
+    154: "OMEPortal",
     174: "DataShareOperation",
     181: "EduDataLakeDownloadOperation",
+    183: "MicrosoftGraphDataConnectOperation",
+    186: "PowerPagesSite",
+    188: "PlannerPlan",
+    189: "PlannerCopyPlan",
+    190: "PlannerTask",
+    191: "PlannerRoster",
+    192: "PlannerPlanList",
+    193: "PlannerTaskList",
+    194: "PlannerTenantSettings",
+    195: "ProjectForThewebProject",
+    196: "ProjectForThewebTask",
+    197: "ProjectForThewebRoadmap",
+    198: "ProjectForThewebRoadmapItem",
+    199: "ProjectForThewebProjectSettings",
+    200: "ProjectForThewebRoadmapSettings",
+    216: "VivaGoals",
+    217: "MicrosoftGraphDataConnectConsent",
+    218: "AttackSimAdmin",
+    230: "TeamsUpdates",
+    231: "PlannerRosterSensitivityLabel",
+    237: "DefenderExpertsforXDRAdmin",
+    251: "VfamCreatePolicy",
+    252: "VfamUpdatePolicy",
+    253: "VfamDeletePolicy",
+    261: "CopilotInteraction",
+    287: "ProjectForThewebAssignedToMeSettings",
 }
-"""AuditLogRecordType → name; "" and missing ones have none in the schema."""
+"""AuditLogRecordType → name; "" and missing ones have none in the schema and stay numbers."""
 
 _FILE_ACCESS = ("FileAccessed", "FileDownloaded", "FilePreviewed", "FileAccessedExtended")
 _CHANGED = ("Modified", "Moved", "Renamed", "Restored")

@@ -37,8 +37,6 @@ CATEGORIES = frozenset(
     + ("Policy", "Recommendation", "Action", "Write", "Delete", "Read")
 )
 _PREFIX = "azure.activitylogs"
-_TYPES = {"write": "change", "action": "change", "delete": "deletion", "read": "access"}
-"""The last part of an operation's name, or the category of the older schema → event.type."""
 _CLAIMS = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
 
 
@@ -80,7 +78,9 @@ def parse(raw: RawEvent) -> Event:
 
 def _type(event: Event, category: str) -> None:
     last = str(event.get("event.action", "")).rpartition("/")[2].lower()
-    kind = _TYPES.get(category) or (_TYPES.get(last) if category == "administrative" else None)
+    kind = azure.TYPES.get(category) or (
+        azure.TYPES.get(last) if category == "administrative" else None
+    )
     if kind:
         event["event.type"] = [kind]
 

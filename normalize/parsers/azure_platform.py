@@ -12,7 +12,7 @@ from normalize.microsoft.record import copy, inner, mapping, set_client, snake, 
 from samlog.event import Event, RawEvent
 
 NAME = "azure_platform"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"azure.platformlogs"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES: tuple[dict[str, str], ...] = ({"product": "azure"},)
@@ -48,6 +48,11 @@ def parse(raw: RawEvent) -> Event:
     for key in ("EventTimeString", "EventTime", "eventTime"):
         if "@timestamp" not in event and text(top, key):
             event["@timestamp"] = azure.parse_time(top[key])
+    if kind := azure.TYPES.get(text(top, "category").lower()):
+        event["event.type"] = [kind]
+    written = text(own, "log")
+    if written and inner(written) is written:
+        event["message"] = written.rstrip()
     azure.set_outcome(event, top.get("Status"), top.get("resultType"), top.get("resultSignature"))
     set_client(event, top.get("callerIpAddress"), "source", "client")
     own.update(mapping(top.get("EventProperties")))

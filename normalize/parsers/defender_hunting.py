@@ -26,7 +26,7 @@ from normalize.microsoft.record import json_text, mapping, plain, snake, spread,
 from samlog.event import Event, RawEvent
 
 NAME = "defender_hunting"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"defender_xdr", "m365_defender.event"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = (

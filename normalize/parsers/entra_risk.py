@@ -8,11 +8,21 @@ Entra ID to an Event Hub, or the Graph API. ID Protection's fields are below
 """
 
 from normalize.microsoft import azure
-from normalize.microsoft.record import inner, named_values, plain, set_client, snake, spread, text
+from normalize.microsoft.record import (
+    copy,
+    inner,
+    named_values,
+    plain,
+    set_account,
+    set_client,
+    snake,
+    spread,
+    text,
+)
 from samlog.event import Event, RawEvent
 
 NAME = "entra_idprotection"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"entra_risk", "azure.identity_protection", "entra"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = ({"product": "azure", "service": "riskdetection"},)
@@ -57,7 +67,9 @@ def parse(raw: RawEvent) -> Event:
         event["samlog.origin"] = f"entra|{identity}|{own.get('lastUpdatedDateTime', '')}"
     address = text(own, "ipAddress") or text(record.top, "callerIpAddress")
     set_client(event, address, "source")
+    copy(event, own, (("userId", "user.id"), ("userDisplayName", "user.full_name")))
     if account := text(own, "userPrincipalName"):
+        set_account(event, "user", account)
         event["related.user"] = [account]
     more = inner(own.get("additionalInfo"))
     details = named_values(more, "Key", "Value")

@@ -13,7 +13,7 @@ from normalize.microsoft.record import copy, plain, set_account, spread, text
 from samlog.event import Event, RawEvent
 
 NAME = "exchange_online_trace"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"microsoft_exchange_online_message_trace.log"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES: tuple[dict[str, str], ...] = ({"product": "m365"},)
@@ -48,7 +48,6 @@ def parse(raw: RawEvent) -> Event:
     event: Event = {
         "event.dataset": "microsoft_exchange_online_message_trace.log",
         "event.category": ["email"],
-        "event.type": ["info"],
         "@timestamp": azure.parse_time(text(record, "Received")),
     }
     copy(event, record, _COPIED)

@@ -16,7 +16,7 @@ from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
 NAME = "exchange_messagetracking"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"microsoft_exchange_server.messagetracking"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES: tuple[dict[str, str], ...] = ()
@@ -73,7 +73,6 @@ def parse(raw: RawEvent) -> Event:
     event: Event = {
         "event.dataset": "microsoft_exchange_server.messagetracking",
         "event.category": ["email"],
-        "event.type": ["info"],
         "@timestamp": azure.parse_time(row["date-time"]),
         "message": raw.body,
     }

@@ -32,7 +32,7 @@ from normalize.microsoft.record import (
 from samlog.event import Event, RawEvent
 
 NAME = "m365_audit"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"o365.audit", "m365"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = (
@@ -56,6 +56,9 @@ _ROW = {
 }
 """Columns of the table OfficeActivity that are called otherwise in the schema."""
 _LISTS = ("Parameters", "ExtendedProperties", "OperationProperties", "DeviceProperties")
+_LOGINS = frozenset(("AzureActiveDirectoryStsLogon", "AzureActiveDirectoryAccountLogon"))
+_ADDRESSES = ("ClientIPAddress", "ClientIP", "ActorIpAddress")
+_NO_ADDRESS = frozenset(("null", "<null>", "-"))
 _FAILED = frozenset(("failed", "failure", "false", "denied"))
 
 
@@ -90,8 +93,8 @@ def parse(raw: RawEvent) -> Event:
     )
     if identity := text(record, "Id"):
         event["samlog.origin"] = f"o365|{identity}"
-    _meaning(event, kind, text(record, "ResultStatus"))
-    _client(event, text(record, "ClientIPAddress", "ClientIP", "ActorIpAddress"))
+    _meaning(event, kind, record)
+    _client(event, *(text(record, key) for key in _ADDRESSES))
     if reader := READERS.get(kind):
         reader(event, record)
     _users(event)
@@ -112,33 +115,50 @@ def _record(whole: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _record_type(value: Any) -> str:
-    """Returns the record type's name for its number, the text of one, or itself."""
+    """Returns the record type's name for its number or the text of one; without a name, itself."""
     if isinstance(value, str) and value.isascii() and value.isdecimal():
         value = int(value[:6])
-    if isinstance(value, int):
-        return RECORD_TYPES.get(value, "")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return RECORD_TYPES.get(value) or str(value)[:20]
     return value if isinstance(value, str) else ""
 
 
-def _meaning(event: Event, kind: str, status: str) -> None:
+def _meaning(event: Event, kind: str, record: Mapping[str, Any]) -> None:
     operation = str(event.get("event.action", ""))
     category: tuple[str, ...] = ("web",)
     types: tuple[str, ...] = ("info",)
     known = OF_RECORD_TYPE.get(kind, {}).get(operation) or ACTIONS.get(operation)
     if known:
         category, types = known
-    elif kind in ("AzureActiveDirectoryStsLogon", "AzureActiveDirectoryAccountLogon"):
+    elif kind in _LOGINS:
         category, types = ("authentication",), ("start",)
     event["event.category"], event["event.type"] = list(category), list(types)
-    event["event.outcome"] = "failure" if status.lower() in _FAILED else "success"
-    if kind == "AzureActiveDirectoryStsLogon" and operation == "UserLoginFailed":
-        event["event.outcome"] = "failure"
+    failed = text(record, "ResultStatus").lower() in _FAILED
+    if kind in _LOGINS:
+        failed = _login_failed(event, operation, record) or failed
+    event["event.outcome"] = "failure" if failed else "success"
     renamed = RENAMED.get(kind, {}).get(operation)
     if renamed:
         event["event.action"] = renamed
 
 
-def _client(event: Event, value: str) -> None:
+def _login_failed(event: Event, operation: str, record: Mapping[str, Any]) -> bool:
+    """Tells whether a log-in failed: records of failures say ``ResultStatus`` Success as well.
+
+    The number is one of Entra ID's error codes (50126: wrong password), 0 is none.
+    """
+    number = record.get("ErrorNumber")
+    number = str(number) if isinstance(number, str | int) else ""
+    copy(event, record, (("LogonError", "event.reason"),))
+    if number not in ("", "0"):
+        event["error.code"] = number[:20]
+    if operation in ("UserLoggedIn", "UserLoginFailed"):
+        return operation == "UserLoginFailed"
+    return "error.code" in event or "event.reason" in event
+
+
+def _client(event: Event, *values: str) -> None:
+    value = next((value for value in values if value and value not in _NO_ADDRESS), "")
     if not value:
         return
     name, bracket, within = value.partition(" (")

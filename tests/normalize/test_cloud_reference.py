@@ -35,7 +35,7 @@ class Difference(NamedTuple):
 DIFFERENCES: Mapping[str, Difference] = {
     "okta": Difference(
         ("user.name", "source.user.name", "event.category", "event.type")
-        + ("url.original", "url.path", "url.query")
+        + ("url.original", "url.path", "url.query", "user.target.id", "user.target.full_name")
     ),
     "cisco_duo": Difference(),
     "keycloak": Difference(("event.kind", "event.outcome")),
@@ -62,7 +62,7 @@ DIFFERENCES: Mapping[str, Difference] = {
     ),
 }
 RAW_AT_LEAST = {
-    "okta": 0.86,
+    "okta": 0.87,
     "cisco_duo": 0.93,
     "keycloak": 0.90,
     "aws_guardduty": 0.78,

@@ -124,6 +124,7 @@ def test_a_duration_is_nanoseconds(value: Any, expected: int | None) -> None:
         ("11/3/2026 9:06:42 AM +00:00", "2026-11-03T09:06:42+00:00"),
         ("2026-01-10T12:52:01.1234567Z", "2026-01-10T12:52:01.123456+00:00"),
         ("2026-01-10T12:52:01", "2026-01-10T12:52:01+00:00"),
+        ("2026-01-10T8:52:01.500Z", "2026-01-10T08:52:01.500000+00:00"),
     ],
 )
 def test_times_are_read_in_both_forms(value: str, expected: str) -> None:

@@ -75,8 +75,14 @@ FAULTS = (
     Fault(
         ("exchange_online_trace", "exchange_messagetracking"),
         "",
-        ("event.kind", "event.category", "event.type", "event.action"),
+        ("event.kind", "event.category", "event.action"),
         "none; ECS's category email exists since 8.0",
+    ),
+    Fault(
+        ("entra_idprotection",),
+        "",
+        ("user.",),
+        "none, though the record is about a user; later versions of the integration have them",
     ),
     Fault(
         ("m365_audit",),
@@ -125,6 +131,12 @@ FAULTS = (
         ("source.ip",),
         "none: only host.ip, though 'CloudAppEvents' and 'IdentityLogonEvents' call IPAddress that "
         "of the endpoint that communicates, and no IP-based search or rule would find a sign-in",
+    ),
+    Fault(
+        ("defender_xdr",),
+        "integrations",
+        ("source.user.name",),
+        "who works on the incident (assignedTo), who is the source of nothing",
     ),
     Fault(
         ("defender_endpoint",),

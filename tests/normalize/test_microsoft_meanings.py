@@ -1,0 +1,176 @@
+"""Records of Microsoft 365, Entra ID and Defender mean what their schemas say."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from samlog.event import Event
+
+One = Callable[..., Event]
+STS, ALERT, ENDPOINT = 15, 40, 63
+
+
+def audit(operation: str, kind: Any, **fields: Any) -> bytes:
+    record = {"CreationTime": "2026-01-10T12:00:00", "RecordType": kind, "Operation": operation}
+    return orjson.dumps({**record, "Workload": "x", "UserId": "åse@kommune.example", **fields})
+
+
+@pytest.mark.parametrize(
+    ("operation", "fields", "outcome"),
+    [
+        ("UserLoginFailed", {"ResultStatus": "Success", "ErrorNumber": "50126"}, "failure"),
+        ("UserLoginFailed", {"ResultStatus": "Failed"}, "failure"),
+        ("UserLoggedIn", {"ResultStatus": "Success", "ErrorNumber": "0"}, "success"),
+        ("ForeignRealm", {"ResultStatus": "Succeeded", "ErrorNumber": 50053}, "failure"),
+        ("ForeignRealm", {"ResultStatus": "Succeeded", "ErrorNumber": "0"}, "success"),
+        ("ForeignRealm", {"ResultStatus": "Succeeded", "LogonError": "IdsLocked"}, "failure"),
+        ("ForeignRealm", {"ResultStatus": "Succeeded", "ErrorNumber": ["x"]}, "success"),
+    ],
+)
+def test_a_log_in_failed_where_its_record_says_so_in_any_way(
+    one: One, operation: str, fields: dict[str, Any], outcome: str
+) -> None:
+    assert one(audit(operation, STS, **fields))["event.outcome"] == outcome
+
+
+def test_why_a_log_in_failed_is_told(one: One) -> None:
+    fields = {"ErrorNumber": "50126", "LogonError": "InvalidUserNameOrPassword"}
+    event = one(audit("UserLoginFailed", STS, **fields))
+    assert event["error.code"] == "50126"
+    assert event["event.reason"] == "InvalidUserNameOrPassword"
+
+
+@pytest.mark.parametrize("nothing", ["null", "<null>", "", "-", None, 7])
+def test_an_address_that_says_nothing_gives_way_to_the_next(one: One, nothing: Any) -> None:
+    event = one(audit("x", 1, ClientIPAddress=nothing, ActorIpAddress="203.0.113.1"))
+    assert event["source.ip"] == "203.0.113.1"
+    assert "client.domain" not in one(audit("x", 1, ClientIP=nothing))
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [(261, "CopilotInteraction"), ("188", "PlannerPlan"), (999, "999"), ("Neues", "Neues")],
+)
+def test_a_record_type_without_a_name_stays_a_number(one: One, kind: Any, code: str) -> None:
+    assert one(audit("x", kind))["event.code"] == code
+
+
+@pytest.mark.parametrize("kind", [None, True, [], {}, 1.5, "9" * 60_000, 10**18, -1])
+def test_a_record_type_of_any_kind_gives_an_event(one: One, kind: Any) -> None:
+    event = one(audit("x", kind))
+    assert event["event.dataset"] == "o365.audit"
+    assert len(str(event.get("event.code", ""))) <= 60_000
+
+
+def test_the_user_of_an_alert_is_the_one_it_is_about(one: One) -> None:
+    fields = {"EntityType": "User", "AlertEntityId": "liv@kommune.example"}
+    event = one(audit("AlertTriggered", ALERT, **fields))
+    assert (event["user.name"], event["user.id"]) == ("liv", "liv@kommune.example")
+    assert event["o365.audit.UserId"] == "åse@kommune.example"
+
+
+def test_malware_of_an_alert_is_software(one: One) -> None:
+    fields = {"EntityType": "MalwareFamily", "AlertEntityId": "Trojan:X"}
+    assert one(audit("AlertTriggered", ALERT, **fields))["threat.software.name"] == "Trojan:X"
+
+
+def test_a_file_on_a_managed_computer_is_an_alert_only_where_a_policy_matched(one: One) -> None:
+    path = {"ObjectId": "C:\\Users\\åse\\løn.xlsx", "DeviceName": "PC-Ø"}
+    plain = one(audit("FileRead", ENDPOINT, **path))
+    matched = one(audit("FilePrinted", ENDPOINT, PolicyMatchInfo={"RuleName": "CPR"}, **path))
+    assert (plain["event.kind"], matched["event.kind"]) == ("event", "alert")
+    assert (plain["file.name"], plain["host.name"]) == ("løn.xlsx", "pc-ø")
+    assert matched["rule.name"] == "CPR"
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [("FileCreated", "creation"), ("FileRenamed", "change"), ("FileDeleted", "deletion")]
+    + [("FileCopiedToRemovableMedia", "access")],
+)
+def test_what_was_done_with_a_file_is_the_type(one: One, operation: str, kind: str) -> None:
+    assert one(audit(operation, ENDPOINT, ObjectId="/a/b"))["event.type"] == [kind]
+
+
+def test_the_mail_that_an_action_on_a_mailbox_is_about_is_named(one: One) -> None:
+    items = [{"Subject": "Faktura", "InternetMessageId": "<1@x>"}, {"Subject": "Svar"}]
+    event = one(audit("HardDelete", 3, AffectedItems=items))
+    assert (event["email.subject"], event["email.message_id"]) == ("Faktura", "<1@x>")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Item": 1, "AffectedItems": "x"},
+        {"Item": [], "AffectedItems": [1, None, [{}]]},
+        {"PolicyMatchInfo": [1], "PolicyDetails": {"Rules": 1}, "ObjectId": ["x"]},
+        {"ErrorNumber": {}, "LogonError": [], "AlertEntityId": {}, "EntityType": 7},
+        {"Members": 5, "ObjectId": {"a": 1}, "SharePointMetaData": "{", "PolicyId": {}},
+    ],
+)
+@pytest.mark.parametrize("kind", [1, 2, 3, 8, 11, 13, 15, 25, 28, 40, 50, 63])
+def test_fields_of_wrong_types_take_nothing_else_along(
+    one: One, kind: int, fields: dict[str, Any]
+) -> None:
+    event = one(audit("UserLoginFailed", kind, **fields))
+    assert event["user.name"] == "åse"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", [2, 15, 40, 63])
+def test_long_values_take_linear_work(one: One, kind: int) -> None:
+    for long in ("\\" * 60_000, "/" * 60_000, "@" * 60_000, " (" * 30_000, "[" * 60_000):
+        fields = dict.fromkeys(("ObjectId", "AlertEntityId", "ClientIP", "LogonError"), long)
+        event = one(audit("x", kind, EntityType="User", **fields))
+        assert event["event.dataset"] == "o365.audit"
+
+
+def entra(category: str, **properties: Any) -> bytes:
+    record = {"time": "2026-01-10T12:00:00Z", "category": category, "properties": properties}
+    return orjson.dumps(record | {"resourceId": "/tenants/t/providers/x", "operationName": "op"})
+
+
+def test_a_user_at_risk_is_the_events_user(one: One) -> None:
+    account = {"userPrincipalName": "liv@kommune.example", "userDisplayName": "Liv", "userId": "7"}
+    event = one(entra("UserRiskEvents", riskEventType="leakedCredentials", **account))
+    assert (event["user.name"], event["user.id"]) == ("liv", "7")
+    assert event["user.full_name"] == "Liv"
+
+
+def test_a_service_principal_at_risk_is_no_user(one: One) -> None:
+    event = one(entra("RiskyServicePrincipals", displayName="app", riskState="atRisk"))
+    assert not [name for name in event if name.startswith("user.")]
+
+
+RESOURCE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.X/y/z"
+
+
+def platform(category: str, log: Any) -> bytes:
+    record = {"time": "2026-01-10T12:00:00Z", "resourceId": RESOURCE, "category": category}
+    return orjson.dumps(record | {"properties": {"log": log}})
+
+
+def test_a_line_of_text_in_a_resource_log_is_the_message(one: One) -> None:
+    assert one(platform("kube-scheduler", "noget skete\n"))["message"] == "noget skete"
+
+
+@pytest.mark.parametrize("log", ['{"a": 1}', "[1]", "", None, 5, {"a": 1}])
+def test_what_is_no_text_in_a_resource_log_is_no_message(one: One, log: Any) -> None:
+    assert "message" not in one(platform("kube-scheduler", log))
+
+
+def test_reading_and_deleting_a_blob_differ_in_type(one: One) -> None:
+    record = {"time": "2026-01-10T12:00:00Z", "resourceId": RESOURCE, "properties": {"a": 1}}
+    kinds = {"StorageRead": None, "Read": ["access"], "Delete": ["deletion"], "Write": ["change"]}
+    for category, kind in kinds.items():
+        event = one(orjson.dumps(record | {"category": category}))
+        assert event.get("event.type") == kind
+
+
+def test_an_attachment_is_a_file_in_a_mail(one: One) -> None:
+    row = {"Timestamp": "2026-01-10T12:00:00Z", "FileName": "løn.xlsm", "FileType": "xlsm"}
+    record = {"category": "AdvancedHunting-EmailAttachmentInfo", "properties": row}
+    event = one(orjson.dumps(record))
+    assert event["event.category"] == ["email", "file"]
