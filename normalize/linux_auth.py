@@ -67,7 +67,8 @@ def user_line(raw: RawEvent, read: Callable[[Event, str], None] | None = None) -
         _pam(event, body)
     elif read is not None:
         read(event, body)
-    add_mentions(event, body)
+    if "user.name" not in event and "source.ip" not in event:
+        add_mentions(event, body)
     return event
 
 

@@ -113,6 +113,22 @@ def test_a_login_without_a_name_has_no_empty_one(one: One) -> None:
     assert "user.name" not in one(f"{HEAD}sshd[1]: Invalid user  from 203.0.113.5 port 9")
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from ::1 port 22:11: Bye", ["::1"]),
+        ("on 192.0.2.1:22, from [203.0.113.5]:4000.", ["192.0.2.1", "203.0.113.5"]),
+        ("to 2001:db8::1: then 2001:db8::", ["2001:db8::1", "2001:db8::"]),
+        ("Server listening on 0.0.0.0 port 22 and :: port 22.", None),
+        ("version 1.2.3.4.5 at 10:20:30, added a.b.c.d", None),
+    ],
+)
+def test_addresses_are_found_in_sentences(text: str, found: list[str] | None) -> None:
+    event: Event = {}
+    add_mentions(event, text)
+    assert event.get("related.ip") == found
+
+
 @given(st.text(alphabet="0123456789abcdef.:[] \u2028user fomby\n", max_size=400))
 def test_mentions_are_addresses_and_few(text: str) -> None:
     event: Event = {}
