@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from normalize.bounded import Bounded
 from normalize.times import canonical, iso_utc, parse_iso, plausible
+from samlog.ecs import ARRAYS
 from samlog.ecs_types import INVALID, Checks, checks_for
 from samlog.event import Event
 
@@ -50,8 +51,8 @@ _MAX_CHARS = 8_192
 
 ShapeKey = tuple[tuple[str, ...], tuple[type, ...]]
 """The names of an event's fields in their order, and the types of their values."""
-Related = tuple[tuple[str, tuple[str, ...]], ...]
-"""``related.*`` and the fields whose values belong there."""
+Related = tuple[tuple[str, tuple[str, ...], bool], ...]
+"""``related.*``, the fields whose values belong there, and whether these are all texts and all."""
 
 
 class Shape(NamedTuple):
@@ -66,12 +67,15 @@ class Shape(NamedTuple):
     related: Related
 
 
-def shape_of(event: Event) -> Shape:
+def shape_of(event: Event, settled: int = 0) -> Shape:
     """Returns the shape of ``event``, kept from earlier events that had the same.
 
-    With the work by shape 10 us an event of Windows, of which this is 5; searching every event for
-    reserved names, types and related fields took 16.
+    The first ``settled`` fields are left out. With the work by shape 10 us an event of Windows, of
+    which this is 5; searching every event for reserved names, types and related fields took 16.
     """
+    if settled:
+        names, values = tuple(event), tuple(event.values())
+        return _SHAPES[names[settled:], tuple(map(type, values[settled:]))]
     return _SHAPES[tuple(event), tuple(map(type, event.values()))]
 
 
@@ -87,15 +91,21 @@ def _shape(key: ShapeKey) -> Shape:
     # set_time writes it, and writes it right
     looked_at = [(n, t) for n, t in zip(names, types, strict=True) if n != "@timestamp"]
     checks = checks_for([n for n, _ in looked_at], [t for _, t in looked_at])
-    return Shape(reserved, checks, _related(names))
+    return Shape(reserved, checks, _related(dict(looked_at)))
 
 
-def _related(names: tuple[str, ...]) -> Related:
+def _related(types: Mapping[str, type]) -> Related:
     found: dict[str, list[str]] = {}
-    for name in names:
+    for name in types:
         if name in _FIELD_TO_RELATED:
             found.setdefault(_FIELD_TO_RELATED[name], []).append(name)
-    return tuple((name, tuple(found[name])) for name in _RELATED if name in found)
+    related: list[tuple[str, tuple[str, ...], bool]] = []
+    for name in _RELATED:
+        if fields := tuple(found.get(name, ())):
+            # texts are what they are when this is asked, but those of arrays, which become lists
+            texts = ARRAYS.isdisjoint(fields) and {types[field] for field in fields} == {str}
+            related.append((name, fields, texts and name not in types))
+    return tuple(related)
 
 
 def _fits(key: ShapeKey) -> bool:
@@ -113,18 +123,18 @@ def without_receipt(event: Mapping[str, Any]) -> Event:
     return kept
 
 
-def strip_reserved(event: Event) -> Shape:
+def strip_reserved(event: Event, settled: int = 0) -> Shape:
     """Removes what only samlog may say: ``samlog.*``, ``data_stream.*``, ``event.id``.
 
     Parsers are trusted with ``samlog.origin`` and ``samlog.json``; what they copy out of a log
     under vendor prefixes cannot reach these names. Returns the shape of what is left.
     """
-    shape = shape_of(event)
+    shape = shape_of(event, settled)
     if not shape.reserved:
         return shape
     for name in shape.reserved:
         del event[name]
-    return shape_of(event)
+    return shape_of(event, settled)
 
 
 def set_time(
@@ -136,9 +146,13 @@ def set_time(
     receipt, no time at all) is tagged ``time_invalid`` and kept in ``samlog.invalid.@timestamp``.
     """
     value = event.get("@timestamp", known)
-    # Most parsers write what is wanted already: 1.3 us instead of 2.9.
-    if type(value) is str and (moment := canonical(value)) and plausible(moment, received):
-        event["@timestamp"] = value
+    # Most parsers write what is wanted already: 0.4 us instead of 2.9.
+    if type(value) is str:
+        if (moment := canonical(value)) and _plausible(moment, received):
+            event["@timestamp"] = value
+            return
+    elif type(value) is datetime and value.tzinfo is UTC and _plausible(value, received):
+        event["@timestamp"] = iso_utc(value)
         return
     moment = value if isinstance(value, datetime) else None
     if isinstance(value, str):
@@ -156,27 +170,45 @@ def set_time(
     event[INVALID + "@timestamp"] = value.isoformat() if isinstance(value, datetime) else str(value)
 
 
+def _plausible(moment: datetime, received: datetime) -> bool:
+    """Returns `plausible`, by the year alone where that tells: 0.1 us instead of 0.4."""
+    return 1980 < moment.year <= received.year or plausible(moment, received)
+
+
 def set_related(event: Event, related: Related) -> None:
     """Completes ``related.*`` with every address, user, host and hash that has a field.
 
     ``related`` is that of the event's `Shape`.
     """
-    for name, fields in related:
-        values: list[str] = []
-        listed = False
-        for field in fields:
-            value = event[field]
-            if type(value) is str:
-                if value:
-                    values.append(value)
-            elif type(value) is list:
-                listed = True
-                values.extend(map(str, value))
-            elif value:
-                values.append(str(value))
-        if not values and not listed:
-            continue
-        before = event.get(name)
-        if before:
-            values += before if type(before) is list else [before]
-        event[name] = sorted(set(values)) if len(values) > 1 else values
+    for name, fields, plain in related:
+        if plain and len(fields) == 1:
+            if value := event[fields[0]]:
+                event[name] = [value]
+        elif plain:
+            texts = {event[field] for field in fields}
+            texts.discard("")
+            if texts:
+                event[name] = sorted(texts) if len(texts) > 1 else [*texts]
+        else:
+            _collect_related(event, name, fields)
+
+
+def _collect_related(event: Event, name: str, fields: tuple[str, ...]) -> None:
+    values: list[str] = []
+    listed = False
+    for field in fields:
+        value = event[field]
+        if type(value) is str:
+            if value:
+                values.append(value)
+        elif type(value) is list:
+            listed = True
+            values.extend(map(str, value))
+        elif value:
+            values.append(str(value))
+    if not values and not listed:
+        return
+    before = event.get(name)
+    if before:
+        values += before if type(before) is list else [before]
+    event[name] = sorted(set(values)) if len(values) > 1 else values

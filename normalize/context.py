@@ -1,9 +1,10 @@
 """What the headers of a raw record say (architecture section 3, wire contract)."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
+from operator import itemgetter
 
 from normalize.bounded import Bounded
 from normalize.times import parse_iso
@@ -32,6 +33,8 @@ from samlog.event import (
     Event,
 )
 
+Headers = Mapping[str, bytes]
+
 _AS_FIELDS = {
     H_COLLECTOR: "samlog.collector",
     H_PEER: "samlog.peer",
@@ -43,105 +46,130 @@ _AS_FIELDS = {
 }
 _OWN = frozenset((H_ORIGIN, H_RECEIVED, H_SEQ, H_POSITION, H_TRACEPARENT))
 """Headers that differ from record to record; the others belong to a collector and its source."""
-_NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_HEADER = 1_024
 """A longer header is not one of ours and is left out."""
-_CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,9}Z", re.ASCII)
+
+Senders = Bounded[tuple[tuple[bytes, ...], str], "Sender"]
+"""Those whose records share headers of the same names, by the values and the unit."""
+Share = tuple[Callable[[Headers], tuple[bytes, ...]], Senders]
+"""Of a set of header names: what takes the values that records share, and who sends these."""
+
+
+@dataclass(slots=True, eq=False)
+class Sender:
+    """What all records of one collector and source have in common; "" where nobody said.
+
+    ``base`` are the fields that all events of theirs have.
+    """
+
+    unit: str
+    base: Event
+    source: str = ""
+    host: str = ""
+    tz: str = ""
+    encoding: str = ""
+    truncated: bool = False
 
 
 @dataclass(slots=True)
 class Context:
-    """One record's surroundings; "" where nobody said. ``fields`` go into the event as they are.
+    """One record's surroundings. ``whole`` are fields about a record that was cut.
 
     ``origin`` is the header's, ``fallback`` the one of last resort (`position_origin`).
     """
 
+    sender: Sender
     received: datetime
     received_text: str
-    origin: str
-    source: str
-    host: str
-    tz: str
-    encoding: str
-    fields: Event
-    truncated: bool
+    origin: str = ""
     fallback: str = ""
+    truncated: bool = False
+    whole: Event | None = None
 
 
-def read_context(
-    headers: Mapping[str, bytes], *, unit: str, received: datetime, hints: bool = True
-) -> Context:
-    """Reads the headers; ``received`` is the append time, used where no header tells better.
+class HeaderReader:
+    """Reads headers; what records share is read once and kept, within bounds.
 
-    Raises `BadEvent` (``wrong_unit``) when the header ``unit`` contradicts the topic's unit, and
-    `ConfigError` for a format version that this release does not know: then the stage stops.
+    So headers cost 1.2 us a record, and 3.5 without.
     """
-    context = Context(received, "", "", "", "", "", "", {}, False)
-    if headers:
-        _read_known(context, headers, unit, hints)
-    context.received_text = context.received_text or iso_ms(received)
-    return context
+
+    def __init__(self, base_of: Callable[[str], Event], *, hints: bool) -> None:
+        """Takes unit → fields of all its events."""
+        self._base_of = base_of
+        self._hints = hints
+        self._shares: Bounded[tuple[str, ...], Share] = Bounded(self._share, 16, _names_fit)
+
+    def read(self, headers: Headers, unit: str, received: datetime) -> Context:
+        """Reads the headers; ``received`` is the append time, used where no header tells better.
+
+        Raises `BadEvent` (``wrong_unit``) when the header ``unit`` contradicts the topic's unit,
+        and `ConfigError` for a format version that this release does not know: the stage stops.
+        """
+        values_of, senders = self._shares[tuple(headers)]
+        sender = senders[values_of(headers), unit]
+        context = Context(sender, received, "", truncated=sender.truncated)
+        origin = headers.get(H_ORIGIN)
+        if origin is not None and len(origin) <= _MAX_HEADER:
+            context.origin = origin.decode("utf-8", "replace")
+        stated = headers.get(H_RECEIVED)
+        if stated is not None and len(stated) <= _MAX_HEADER:
+            _set_received(context, stated.decode("utf-8", "replace"))
+        context.received_text = context.received_text or iso_ms(received)
+        return context
+
+    def _share(self, names: tuple[str, ...]) -> Share:
+        shared = tuple(name for name in names if name not in _OWN)
+        senders: Senders = Bounded(partial(self._sender, shared), 512, _sender_fits)
+        if len(shared) > 1:
+            return itemgetter(*shared), senders
+        return lambda headers: tuple(headers[name] for name in shared), senders
+
+    def _sender(self, names: tuple[str, ...], key: tuple[tuple[bytes, ...], str]) -> Sender:
+        values, unit = key
+        headers = dict(zip(names, values, strict=True))
+        _check(headers, unit)
+        sender = Sender(unit, dict(self._base_of(unit)))
+        _read(sender, headers, self._hints)
+        return sender
 
 
-def _read_known(context: Context, headers: Mapping[str, bytes], unit: str, hints: bool) -> None:
-    """Reads what differs in every record; the rest once a collector: 2.5 us instead of 3.5."""
-    rest = tuple([item for item in headers.items() if item[0] not in _OWN])
-    known = _KNOWN[rest, unit, hints]
-    context.source, context.host, context.tz = known.source, known.host, known.tz
-    context.encoding, context.fields = known.encoding, known.fields
-    context.truncated = known.truncated
-    origin = headers.get(H_ORIGIN)
-    if origin is not None and len(origin) <= _MAX_HEADER:
-        context.origin = origin.decode("utf-8", "replace")
-    stated = headers.get(H_RECEIVED)
-    if stated is not None and len(stated) <= _MAX_HEADER:
-        _set_received(context, stated.decode("utf-8", "replace"))
+def _names_fit(names: tuple[str, ...]) -> bool:
+    return sum(map(len, names)) <= _MAX_HEADER
 
 
-def _constant(key: tuple[tuple[tuple[str, bytes], ...], str, bool]) -> Context:
-    """Reads the headers that all records of a collector share; raises as `read_context`."""
-    items, unit, hints = key
-    headers = dict(items)
-    context = Context(_NO_TIME, "", "", "", "", "", "", {}, False)
-    _check(headers, unit)
-    _read(context, headers, hints)
-    return context
+def _sender_fits(key: tuple[tuple[bytes, ...], str]) -> bool:
+    return sum(map(len, key[0])) <= 4 * _MAX_HEADER
 
 
-def _fits(key: tuple[tuple[tuple[str, bytes], ...], str, bool]) -> bool:
-    return sum(len(name) + len(value) for name, value in key[0]) <= 4 * _MAX_HEADER
-
-
-_KNOWN = Bounded(_constant, 512, _fits)
-
-
-def _read(context: Context, headers: Mapping[str, bytes], hints: bool) -> None:
+def _read(sender: Sender, headers: Headers, hints: bool) -> None:
     for name, value in headers.items():
         word = value.decode("utf-8", "replace") if len(value) <= _MAX_HEADER else ""
         if not word:
             continue
         if name == H_TZ:
-            context.tz = word
+            sender.tz = word
         elif name == H_SOURCE:
-            context.source = word if hints else ""
+            sender.source = word if hints else ""
         elif name in _AS_FIELDS:
-            context.fields[_AS_FIELDS[name]] = word
+            sender.base[_AS_FIELDS[name]] = word
         elif name == H_HOST:
-            context.host = word
+            sender.host = word
         elif name == H_ENCODING:
-            context.encoding = word
-    context.truncated = H_FULL_LENGTH in headers
+            sender.encoding = word
+    sender.truncated = H_FULL_LENGTH in headers
 
 
 def _set_received(context: Context, stated: str) -> None:
-    """Takes the header's time; the text is cut out of it where it is in UTC already."""
-    if not stated:
-        return
+    """Takes the header's time; the text is cut out of it where it is in UTC already.
+
+    What `parse_iso` has read and has these signs in these places is as collectors write it.
+    """
     moment = parse_iso(stated)
-    if moment is not None:
-        context.received = moment
-        canonical = _CANONICAL.fullmatch(stated)
-        context.received_text = stated[:23] + "Z" if canonical else iso_ms(moment)
+    if moment is None:
+        return
+    context.received = moment
+    usual = 24 <= len(stated) <= 30 and stated[7] == "-" and stated[19] == "." and stated[-1] == "Z"
+    context.received_text = stated[:23] + "Z" if usual and stated[10] == "T" else iso_ms(moment)
 
 
 def position_origin(

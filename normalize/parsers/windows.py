@@ -37,7 +37,7 @@ Where documents differ on purpose from those of Elastic's integrations:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from normalize.windows import evtx_json, flat, named, winlogbeat, xml_event
+from normalize.windows import evtx_json, flat, known, named, winlogbeat, xml_event
 from normalize.windows.classes import CLASSES
 from normalize.windows.mapper import to_ecs
 from normalize.windows.record import WindowsEvent
@@ -86,11 +86,14 @@ def parse(raw: RawEvent) -> Event:
         # The relay's header names the event's provider as its program; it is no process.
         raw.fields.pop("process.name", None)
         raw.fields.pop("process.pid", None)
-    return to_ecs(_read(raw), raw)
-
-
-def _read(raw: RawEvent) -> WindowsEvent:
     obj = raw.json
+    kind = None if obj is None else _reader(obj)
+    if obj is not None and kind == "flat" and (event := known.parse(obj, raw)) is not None:
+        return event
+    return to_ecs(_read(raw, obj, kind), raw)
+
+
+def _read(raw: RawEvent, obj: Mapping[str, Any] | None, kind: str | None) -> WindowsEvent:
     if obj is None:
         text = raw.body or raw.text
         if "<Event" in text:
@@ -98,7 +101,6 @@ def _read(raw: RawEvent) -> WindowsEvent:
         if not text.strip("\x00 \r\n\t"):
             raise BadEvent("empty_event", "there is no text to read")
         return WindowsEvent(out={"message": text}, irregular=True)
-    kind = _reader(obj)
     if kind is not None and kind != "flat":
         return READERS[kind](obj)
     event = flat.read(obj, zone_of(raw.tz))

@@ -46,6 +46,13 @@ COPIED = {
     "TimeCreated": "winlog.time_created",
     "EventTime": "winlog.time_created",
 }
+RECORDS = ("RecordNumber", "EventRecordID", "EventRecordId")
+ACCOUNT = {
+    "AccountName": "winlog.user.name",
+    "Domain": "winlog.user.domain",
+    "AccountType": "winlog.user.type",
+}
+"""NXLog's names of the System part's account, where ``UserID`` is there; else EventData."""
 SHIPPER = (
     *("@version", "@timestamp", "EventReceivedTime", "EventTypeOrignal", "SourceModuleName"),
     *("SourceModuleType", "Severity", "SeverityValue", "host", "port", "type", "TenantId"),
@@ -72,9 +79,13 @@ def _take_thread(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> Non
     set_number(event.out, "winlog.process.thread.id", value)
 
 
+def tags_of(value: Any) -> list[str]:
+    """Returns a shipper's tags, one or several."""
+    return list(map(str, value)) if isinstance(value, list) else [str(value)]
+
+
 def _take_tags(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> None:
-    tags = value if isinstance(value, list) else [value]
-    event.out["tags"] = [str(tag) for tag in tags]
+    event.out["tags"] = tags_of(value)
 
 
 def _take_event_type(event: WindowsEvent, obj: Mapping[str, Any], value: Any) -> None:
@@ -148,13 +159,11 @@ TAKEN: dict[str, str | Take] = {
         + ("RawEventData",),
         _take_identity,
     ),
-    **dict.fromkeys(("RecordNumber", "EventRecordID", "EventRecordId"), _take_record),
+    **dict.fromkeys(RECORDS, _take_record),
     **dict.fromkeys(("ThreadID", "ExecutionThreadID", "SystemThreadId"), _take_thread),
     **dict.fromkeys(("Level", "EventLevel", "EventLevelName"), _system(set_level)),
     **dict.fromkeys(("Task", "TaskValue"), _system(set_task)),
-    "AccountName": _user("AccountName", "winlog.user.name"),
-    "Domain": _user("Domain", "winlog.user.domain"),
-    "AccountType": _user("AccountType", "winlog.user.type"),
+    **{name: _user(name, field) for name, field in ACCOUNT.items()},
     **dict.fromkeys(("ExecutionProcessID", "SystemProcessId"), _take_pid),
     "ProcessID": _take_process_id,
     "Keywords": _system(set_keywords),
@@ -169,6 +178,19 @@ TAKEN: dict[str, str | Take] = {
 def read(obj: Mapping[str, Any], zone: tzinfo = UTC) -> WindowsEvent:
     """Reads one flat object; times without an offset are in ``zone`` if nothing tells better."""
     event = WindowsEvent()
+    take_all(event, obj)
+    nested = obj.get("EventData")
+    if nested is None:
+        nested = obj.get("RawEventData") or None
+    if nested is not None:
+        _read_nested(event, nested)
+    name_kind(event, obj)
+    event.when = partial(time_of, obj, zone)
+    return event
+
+
+def take_all(event: WindowsEvent, obj: Mapping[str, Any]) -> None:
+    """Puts each value of ``obj`` where it belongs; null is left out."""
     out, data = event.out, event.data
     taken = TAKEN.get
     for key, value in obj.items():
@@ -181,15 +203,12 @@ def read(obj: Mapping[str, Any], zone: tzinfo = UTC) -> WindowsEvent:
             out[take] = value if type(value) is str else text_of(value)
         else:
             take(event, obj, value)
-    nested = obj.get("EventData")
-    if nested is None:
-        nested = obj.get("RawEventData") or None
-    if nested is not None:
-        _read_nested(event, nested)
+
+
+def name_kind(event: WindowsEvent, obj: Mapping[str, Any]) -> None:
+    """Tells the event its channel, provider and event id."""
     provider = obj.get("SourceName") or obj.get("Provider") or obj.get("EventSourceName") or ""
     identify(event, obj.get("Channel", ""), provider, obj.get("EventID", ""))
-    event.when = partial(_time, obj, zone)
-    return event
 
 
 def _read_nested(event: WindowsEvent, nested: Any) -> None:
@@ -223,7 +242,7 @@ def _read_nested(event: WindowsEvent, nested: Any) -> None:
             event.out["winlog.shipper." + name] = value
 
 
-def _time(obj: Mapping[str, Any], zone: tzinfo) -> str:
+def time_of(obj: Mapping[str, Any], zone: tzinfo) -> str:
     """Returns the event's instant; a local time is placed by the relay's clock if there is one."""
     local = obj.get("EventTime")
     if isinstance(local, str):

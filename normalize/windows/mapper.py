@@ -2,12 +2,13 @@
 
 from functools import lru_cache
 from itertools import islice
+from typing import NamedTuple
 
 from normalize.windows import channels, channels_services, powershell, security, sysmon
 from normalize.windows.classes import log_class
 from normalize.windows.plan import Plan, compile_plan
 from normalize.windows.record import MAX_FIELDS, EventData, Names, WindowsEvent
-from normalize.windows.system import set_account, set_outcome
+from normalize.windows.system import outcome_of, set_account
 from normalize.windows.times import stamp, utc_ms
 from samlog.event import Event, RawEvent
 
@@ -45,16 +46,25 @@ EVENT_DATA = Names("winlog.event_data.")
 USER_DATA = Names("winlog.user_data.")
 
 
+class Route(NamedTuple):
+    """What provider, channel and event id decide."""
+
+    dataset: str
+    plan: Plan
+    is_sysmon: bool
+    log_class: str
+
+
 @lru_cache(maxsize=4096)
-def route(channel: str, provider: str, code: str) -> tuple[str, Plan, bool, str]:
-    """Returns dataset, plan, whether it is Sysmon's, log class; cached, since triples repeat."""
+def route(channel: str, provider: str, code: str) -> Route:
+    """Returns what is to be done with events of one kind; cached, since triples repeat."""
     family = (provider or channel).lower()
     if family.startswith("mssql$"):  # a named instance
         family = "mssqlserver"
     plans = FAMILIES.get(family, {})
     dataset = DATASETS.get(channel.lower(), OTHER_DATASET)
     found = log_class(channel, provider, code)
-    return dataset, plans.get(code, UNKNOWN), plans is sysmon.PLANS, found
+    return Route(dataset, plans.get(code, UNKNOWN), plans is sysmon.PLANS, found)
 
 
 def to_ecs(event: WindowsEvent, raw: RawEvent) -> Event:
@@ -71,27 +81,40 @@ def to_ecs(event: WindowsEvent, raw: RawEvent) -> Event:
     if len(data) > MAX_FIELDS:
         raw.tags.append("fields_cut")
         data = event.data = dict(islice(data.items(), MAX_FIELDS))
-    for name, value in data.items():
-        out[EVENT_DATA[name]] = value
-    dataset, plan, is_sysmon, found = route(event.channel, event.provider, event.code)
-    out["event.kind"] = "event"
+    way = route(event.channel, event.provider, event.code)
+    begin(out, data, way)
     set_account(out)
-    plan.run(out, data)
-    if "event.action" not in out and (task := out.get("winlog.task")):
-        out["event.action"] = task
-    out["event.dataset"] = dataset
-    out["samlog.log_class"] = found
-    set_outcome(out)
-    computer = out.get("winlog.computer_name")
-    if computer and "host.name" not in out:
-        out["host.name"] = computer
-    out["@timestamp"] = _instant(event, raw, is_sysmon)
-    record = out.get("winlog.record_id")
-    if record and computer and event.channel:
-        out["samlog.origin"] = f"{computer}\x1f{event.channel}\x1f{record}"
+    if event.settled:
+        raw.settled = len(out)
+    way.plan.run(out, data)
+    if "event.outcome" not in out and (outcome := outcome_of(out)):
+        out["event.outcome"] = outcome
+    out["@timestamp"] = _instant(event, raw, way.is_sysmon)
+    finish(out, way, event.channel)
     if event.irregular:
         raw.tags.append("unparsed_body")
     return out
+
+
+def begin(out: Event, data: EventData, way: Route) -> None:
+    """Adds EventData as it was sent, and what all events of a kind say."""
+    out.update(zip(map(EVENT_DATA.__getitem__, data), data.values(), strict=True))
+    out["event.kind"] = "event"
+    out["event.dataset"] = way.dataset
+    way.plan.start(out)
+
+
+def finish(out: Event, way: Route, channel: str) -> None:
+    """Adds what takes its value from fields of all parts: the action, the host, the origin."""
+    if "event.action" not in out and (task := out.get("winlog.task")):
+        out["event.action"] = task
+    out["samlog.log_class"] = way.log_class
+    computer = out.get("winlog.computer_name")
+    if computer and "host.name" not in out:
+        out["host.name"] = computer
+    record = out.get("winlog.record_id")
+    if record and computer and channel:
+        out["samlog.origin"] = f"{computer}\x1f{channel}\x1f{record}"
 
 
 def _instant(event: WindowsEvent, raw: RawEvent, is_sysmon: bool) -> str:

@@ -1,6 +1,6 @@
 """A mapping plan: what one kind of event means in ECS, compiled once and run without branching."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +26,13 @@ class Plan:
     setters: tuple[tuple[str, Setter], ...] = ()
     finish: tuple[Finish, ...] = ()
 
-    def run(self, out: Event, data: EventData) -> None:
-        """Adds the ECS fields of ``data`` to ``out``; a value that is none is left out."""
+    def start(self, out: Event) -> None:
+        """Adds the constants to ``out``."""
         for field, constant in self.constants:
             out[field] = list(constant) if type(constant) is tuple else constant
+
+    def run(self, out: Event, data: EventData) -> None:
+        """Adds the ECS fields of ``data`` to ``out``; a value that is none is left out."""
         get = data.get
         for name, field in self.copies:
             value = get(name)
@@ -47,6 +50,16 @@ class Plan:
                 write(out, value)
         for finish in self.finish:
             finish(out, data)
+
+    def only(self, names: Container[str]) -> "Plan":
+        """Returns the plan for events that have no other fields than ``names``."""
+        return Plan(
+            self.constants,
+            tuple(rule for rule in self.copies if rule[0] in names),
+            tuple(rule for rule in self.converts if rule[0] in names),
+            tuple(rule for rule in self.setters if rule[0] in names),
+            self.finish,
+        )
 
 
 def compile_plan(

@@ -23,7 +23,8 @@ class WindowsEvent:
     ``out`` holds the System part under ``winlog.*`` and what the shipper said in ECS already.
     ``data`` is EventData, ``user_data`` the leaves of UserData. ``when`` finds the instant of the
     event as ISO 8601 in UTC with ms, "" where the shipper gave none; it is called only when
-    EventData holds no better one. ``irregular`` says that a part of the input was unreadable.
+    EventData holds no better one. ``irregular`` says that a part of the input was unreadable,
+    ``settled`` that ``out`` holds nothing but ``winlog.*``, level and message, of the right types.
     """
 
     out: Event = field(default_factory=dict)
@@ -34,6 +35,7 @@ class WindowsEvent:
     code: str = ""
     when: Callable[[], str] = str
     irregular: bool = False
+    settled: bool = False
 
 
 def text_of(value: Any) -> Text:

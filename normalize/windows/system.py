@@ -92,15 +92,10 @@ def _keywords(sent: str) -> tuple[str, ...]:
     return (sent, *names) if sent[:2] == "0x" else (sent, hex(mask), *names)
 
 
-def set_outcome(out: Event) -> None:
-    """Reads event.outcome off the audit keywords, unless the shipper said it."""
-    if "event.outcome" in out:
-        return
-    for word in out.get("winlog.keywords", ()):
-        outcome = OUTCOMES.get(str(word).lower())
-        if outcome is not None:
-            out["event.outcome"] = outcome
-            return
+def outcome_of(out: Event) -> str:
+    """Returns the outcome that the audit keywords tell, "" where they tell none."""
+    words = (str(word).lower() for word in out.get("winlog.keywords", ()))
+    return next((OUTCOMES[word] for word in words if word in OUTCOMES), "")
 
 
 def set_account(out: Event) -> None:

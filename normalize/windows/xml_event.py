@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from xml.etree import ElementTree
 
+from normalize.bounded import Bounded
 from normalize.windows.record import EventData, WindowsEvent
 from normalize.windows.system import (
     identify,
@@ -29,6 +30,26 @@ ELEMENT = re.compile(
 DATA = re.compile(
     r"""<Data(?:\s++Name\s*+=\s*+(?:"([^"<]*+)"|'([^'<]*+)'))?+\s*+(?:(/)>|>([^<]*+)</Data\s*+>)"""
 )
+NAMED_DATA = {
+    quote: re.compile(rf"<Data Name={quote}([^{quote}<]++){quote}>([^<]*+)</Data>")
+    for quote in ('"', "'")
+}
+_END = r"\s*+(?:/>|></{}>)\s*+"
+LATER = re.compile(
+    r"""<TimeCreated SystemTime=(["'])(?P<time>[^"'<&]*+)\1"""
+    + _END.format("TimeCreated")
+    + r"<EventRecordID>(?P<record>[^<&]*+)</EventRecordID>\s*+"
+    + r"(?:<Correlation(?P<activity>[^<>&/]*+)"
+    + _END.format("Correlation")
+    + r""")?+<Execution ProcessID=(["'])(?P<pid>\d{1,10})\5 ThreadID=(["'])(?P<tid>\d{1,10})\7"""
+    + _END.format("Execution")
+    + r"<Channel>(?P<channel>[^<&]*+)</Channel>\s*+<Computer>(?P<computer>[^<&]*+)</Computer>\s*+"
+    + r"<Security(?P<security>[^<>&/]*+)"
+    + _END.format("Security")
+    + r"\Z"
+)
+"""What follows the event's kind in the System part, in the order in which Windows writes it."""
+MAX_HEAD = 1_024
 ATTRIBUTE = re.compile(r"""([\w:.-]++)\s*+=\s*+(?:"([^"<]*+)"|'([^'<]*+)')""")
 REFERENCE = re.compile(r"&(?:#(\d{1,7}+)|#x([0-9A-Fa-f]{1,6}+)|(lt|gt|amp|quot|apos));")
 NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
@@ -78,10 +99,17 @@ def _elements(inside: str) -> tuple[list[Element], bool]:
 def _data(inside: str) -> tuple[list[tuple[str, str]], bool]:
     """Returns name and text of EventData's elements and whether that is all there is.
 
-    ``Data`` with nothing but a Name is read by a pattern of its own, 2.4 times as fast.
+    ``Data`` with nothing but a Name is read by a pattern of its own, 2.4 times as fast, and by a
+    simpler one where it has a Name and is not empty: again 3 times.
     """
-    found = DATA.findall(inside)
     tags = inside.count("<")
+    named = NAMED_DATA.get(inside[11:12])
+    found = named.findall(inside) if named is not None else []
+    if named is not None and tags == 2 * len(found):
+        if "&" in inside:
+            found = [(unescape(name), unescape(text)) for name, text in found]
+        return found, True
+    found = DATA.findall(inside)
     if tags == 2 * len(found) - sum(1 for item in found if item[2]):
         return [(unescape(one or other), unescape(text)) for one, other, _, text in found], True
     leaves, whole = _elements(inside)
@@ -108,7 +136,8 @@ def read(text: str) -> WindowsEvent:
     """
     event = WindowsEvent()
     system = _section(text, "System")
-    leaves, whole = _elements(system[0]) if system else ([], False)
+    usual = _usual_system(event, system[0]) if system else False
+    leaves, whole = _elements(system[0]) if system and not usual else ([], usual)
     payload = _section(text, "EventData")
     regular = whole and system is not None and system[1]
     if payload is not None:
@@ -118,12 +147,16 @@ def read(text: str) -> WindowsEvent:
     else:
         fields = []
         regular = regular and "<UserData" not in text and "</Event>" in text
+    event.settled = True
     if not regular and (tree := _tree(text)) is not None:
+        event.out.clear()
         _read_tree(event, tree)
     else:
-        _read_system(event, leaves)
+        if not usual:
+            _read_system(event, leaves)
         _read_data(fields, event.data)
-        _read_rendering(event.out, text)
+        if "<RenderingInfo" in text:
+            _read_rendering(event.out, text)
         event.irregular = not regular
     end = text.find("</Event>")
     if end >= 0 and "<Event" in text[end + 8 :]:
@@ -210,6 +243,10 @@ def add(target: EventData, name: str, value: str) -> None:
 
 def _read_data(fields: list[tuple[str, str]], data: EventData) -> None:
     """Takes Data by its Name; unnamed ones become the list ``Data`` and ``param1``, ``param2``."""
+    named: EventData = dict(fields)
+    if not data and len(named) == len(fields) and "" not in named:
+        data.update(named)
+        return
     unnamed: list[str] = []
     for name, text in fields:
         if not name:
@@ -222,6 +259,50 @@ def _read_data(fields: list[tuple[str, str]], data: EventData) -> None:
         data["Data"] = unnamed
         for number, text in enumerate(unnamed, 1):
             data.setdefault(f"param{number}", text)
+
+
+def _read_head(key: tuple[str, str]) -> WindowsEvent | None:
+    """Returns what the beginning of a System part and the channel tell; None where that is unclear.
+
+    Provider, event id, version, level, task, opcode and keywords are the kind of an event.
+    """
+    head, channel = key
+    leaves, whole = _elements(head)
+    if not whole:
+        return None
+    event = WindowsEvent()
+    _read_system(event, [*leaves, ("Channel", {}, channel)])
+    return event
+
+
+_HEADS: Bounded[tuple[str, str], WindowsEvent | None] = Bounded(
+    _read_head, 2_048, lambda key: len(key[0]) + len(key[1]) <= MAX_HEAD
+)
+
+
+def _usual_system(event: WindowsEvent, inside: str) -> bool:
+    """Reads the System part as Windows writes it, 5 us instead of 21; False where it is another."""
+    start = inside.find("<TimeCreated")
+    later = LATER.match(inside, start) if 0 < start <= MAX_HEAD else None
+    head = _HEADS[inside[:start], later["channel"]] if later is not None else None
+    if later is None or head is None:
+        return False
+    created, record, activity, pid, tid, _, computer, security = later.group(
+        "time", "record", "activity", "pid", "tid", "channel", "computer", "security"
+    )
+    event.channel, event.provider, event.code = head.channel, head.provider, head.code
+    out = event.out
+    out.update(head.out)
+    out["winlog.time_created"] = created
+    event.when = partial(utc_ms, created)
+    out["winlog.record_id"] = record.strip()
+    if activity:
+        _take_system(event, "Correlation", _attributes(activity), "")
+    out["winlog.process.pid"], out["winlog.process.thread.id"] = int(pid), int(tid)
+    out["winlog.computer_name"] = computer.strip()
+    if security:
+        _take_system(event, "Security", _attributes(security), "")
+    return True
 
 
 def _read_system(event: WindowsEvent, leaves: list[Element]) -> None:
@@ -305,6 +386,6 @@ def _take_rendering(out: Event, leaves: list[Element]) -> None:
         elif tag == "Opcode":
             out["winlog.opcode"] = text
         elif tag == "Keyword":
-            words = out.setdefault("winlog.keywords", [])
+            words = out.get("winlog.keywords", [])
             if text not in words:
-                words.append(text)
+                out["winlog.keywords"] = [*words, text]

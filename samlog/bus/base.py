@@ -40,7 +40,8 @@ EVERY = -1
 """As a record's partition: a copy goes to every partition of the topic."""
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, though nobody changes one: 0.3 us instead of 0.7 to make.
+@dataclass(slots=True)
 class Record:
     """What a step wants written. ``key`` decides order and partition; None spreads.
 
