@@ -51,7 +51,9 @@ _TYPES = {
     "filerenamed": "change",
     "filedeleted": "deletion",
 }
-"""ActionType → event.type; all others are info."""
+"""ActionType → event.type; DeviceEvents has longer ones (``ProcessCreatedUsingWmiQuery``)."""
+_INFORM = frozenset(("authentication", "host", "file"))
+"""Categories of which all other rows are information; of others nobody knows."""
 _INBOUND = frozenset(("inboundconnectionaccepted", "inboundconnectionblocked"))
 _OUTBOUND = frozenset(("connectionrequest", "connectionsuccess", "connectionfailed"))
 _REGISTRY_EVENTS = {
@@ -79,7 +81,7 @@ def read_device(event: Event, table: str, row: Row) -> None:
     """Writes what a row of ``table`` says in ECS."""
     action = text(row, "ActionType").lower()
     event["event.category"] = [CATEGORIES[table]]
-    event["event.type"] = [_TYPES.get(action, "info")]
+    _set_types(event, CATEGORIES[table], action)
     if table in _SUBJECT_IS_PROCESS:
         _subject(event, row)
         _initiator(event, row, "process.parent", "")
@@ -87,7 +89,7 @@ def read_device(event: Event, table: str, row: Row) -> None:
         _initiator(event, row, "process", "process.parent")
         if table == "DeviceImageLoadEvents":
             _library(event, row)
-            event["event.action"] = "load"
+            event["event.action"], event["event.type"] = "load", ["start"]
         _file(event, row)
     copy(event, row, (("ProcessId", "process.pid"), ("ProcessCreationTime", "process.start")))
     _version(event, row, "Process", "process")
@@ -103,6 +105,15 @@ def read_device(event: Event, table: str, row: Row) -> None:
     else:
         _flow(event, row, table, action)
     _certificate(event, row)
+
+
+def _set_types(event: Event, category: str, action: str) -> None:
+    kind = _TYPES.get(action)
+    if kind is None and category == "host":
+        kind = next((_TYPES[word] for word in _TYPES if action.startswith(word)), None)
+        event["event.type"] = ["info", kind] if kind else ["info"]
+    elif kind or category in _INFORM or action.startswith("networksignature"):
+        event["event.type"] = [kind or "info"]
 
 
 def _for_rules(event: Event, row: Row, action: str) -> None:
@@ -153,6 +164,7 @@ def _initiator(event: Event, row: Row, prefix: str, parent: str) -> None:
     if line := text(row, "InitiatingProcessCommandLine"):
         _LINES[prefix](event, line)
     _version(event, row, "InitiatingProcess", prefix)
+    _signature(event, prefix, text(row, "InitiatingProcessSignatureStatus"))
     if parent:
         copy(
             event,
@@ -165,6 +177,16 @@ def _initiator(event: Event, row: Row, prefix: str, parent: str) -> None:
 
 def _version(event: Event, row: Row, owner: str, prefix: str) -> None:
     copy(event, row, [(owner + key, f"{prefix}.pe.{leaf}") for key, leaf in _VERSION])
+
+
+def _signature(event: Event, prefix: str, status: str) -> None:
+    """What Windows thinks of the signature: Valid, Unsigned, or why it does not trust it."""
+    if not status:
+        return
+    event[f"{prefix}.code_signature.status"] = "trusted" if status == "Valid" else status
+    if status in ("Valid", "Unsigned"):
+        event[f"{prefix}.code_signature.exists"] = status == "Valid"
+        event[f"{prefix}.code_signature.trusted"] = status == "Valid"
 
 
 def _file(event: Event, row: Row) -> None:
@@ -267,9 +289,7 @@ def _flow(event: Event, row: Row, table: str, action: str) -> None:
     _end(event, remote, row, "Remote")
     _end(event, "source", row, "RequestSource", address="RequestSourceIP")
     copy(event, row, (("RemoteDeviceName", f"{remote}.domain"),))
-    if protocol := text(row, "Protocol") or text(row, "RequestProtocol"):
-        known = protocol.lower() in ("tcp", "udp") or protocol.lower().startswith(("tcp", "udp"))
-        event["network.transport" if known else "network.protocol"] = protocol.lower()
+    _protocol(event, text(row, "Protocol") or text(row, "RequestProtocol"))
     if network:
         direction = "inbound" if inbound else "outbound" if outbound else "unknown"
         event["network.direction"] = direction
@@ -281,6 +301,18 @@ def _flow(event: Event, row: Row, table: str, action: str) -> None:
         else:
             event["url.original"] = event["url.domain"] = url
             event.setdefault(f"{remote}.domain", url)
+
+
+def _protocol(event: Event, written: str) -> None:
+    """``Tcp``, ``TcpV6``, or an application's (``Smb``)."""
+    name = written.lower()
+    transport, version = name[:3], name[3:]
+    if transport in ("tcp", "udp") and version in ("", "v4", "v6"):
+        event["network.transport"] = transport
+        if version:
+            event["network.type"] = f"ip{version}"
+    elif name:
+        event["network.protocol"] = name
 
 
 def _end(event: Event, side: str, row: Row, prefix: str, address: str = "") -> None:

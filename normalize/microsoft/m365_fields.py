@@ -18,6 +18,7 @@ _ENDPOINT_TYPES = {
 """Operation of endpoint DLP → event.type; copies, prints, uploads and reads are access."""
 
 _ALERT_CATEGORIES = {
+    "AccessGovernance": "authentication",
     "DataGovernance": "file",
     "DataLossPrevention": "file",
     "ThreatManagement": "malware",
@@ -77,7 +78,7 @@ def sharepoint(event: Event, record: Record) -> None:
         + (("SourceFileExtension", "file.extension"),),
     )
     url = text(record, "ObjectId")
-    if url and record.get("SourceFileName") and "TargetUserOrGroupName" not in record:
+    if url and event.get("event.code") == "SharePointFileOperation":
         set_url(event, url)
     elif url:
         event["url.original"] = url
@@ -87,7 +88,7 @@ def alert(event: Event, record: Record) -> None:
     """An alert of the compliance center (alert policies)."""
     event["event.kind"] = "alert"
     category = text(record, "Category")
-    event["event.category"] = [_ALERT_CATEGORIES.get(category, "authentication")]
+    event["event.category"] = [_ALERT_CATEGORIES.get(category, "web")]
     event["event.type"] = ["info"]
     copy(
         event,

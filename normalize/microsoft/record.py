@@ -26,7 +26,7 @@ _SCALARS = frozenset((str, int, float, bool))
 _MAX_NAME = 128
 _MAX_NESTED_TEXT = 1 << 20
 _SEPARATORS = re.compile(r"[.\s-]")
-_MAPPED = re.compile(r"::ffff:(\d{1,3}(?:\.\d{1,3}){3})\Z", re.IGNORECASE)
+_MAPPED = re.compile(r"::ffff:(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{1,5}))?\Z", re.IGNORECASE)
 _BRACKETED = re.compile(r"\[([^\]\s]{1,255})\](?::(\d{1,5}))?\Z")
 _WITH_PORT = re.compile(r"([^:\s]{1,255}):(\d{1,5})\Z")
 
@@ -165,7 +165,7 @@ def split_address(value: str) -> tuple[str, int | None]:
     elif not is_ip(value) and (match := _WITH_PORT.match(value)):
         value, port = match[1], match[2]
     if match := _MAPPED.match(value):
-        value = match[1]
+        value, port = match[1], port or match[2] or ""
     return value, int(port) if port else None
 
 

@@ -133,7 +133,7 @@ def _meaning(event: Event, kind: str, record: Mapping[str, Any]) -> None:
     elif kind in _LOGINS:
         category, types = ("authentication",), ("start",)
     event["event.category"], event["event.type"] = list(category), list(types)
-    failed = text(record, "ResultStatus").lower() in _FAILED
+    failed = str(record.get("ResultStatus"))[:16].lower() in _FAILED
     if kind in _LOGINS:
         failed = _login_failed(event, operation, record) or failed
     event["event.outcome"] = "failure" if failed else "success"

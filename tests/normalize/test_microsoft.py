@@ -99,6 +99,7 @@ def test_named_values_are_bounded_and_keep_repeated_names() -> None:
         ("[192.0.2.1]", ("192.0.2.1", None)),
         ("::ffff:192.0.2.1", ("192.0.2.1", None)),
         ("[::ffff:192.0.2.1]:80", ("192.0.2.1", 80)),
+        ("::ffff:192.0.2.1:80", ("192.0.2.1", 80)),
         ("host.example:25", ("host.example", 25)),
         ("fe80::1%eth0", ("fe80::1%eth0", None)),
     ],

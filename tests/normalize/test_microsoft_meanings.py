@@ -174,3 +174,75 @@ def test_an_attachment_is_a_file_in_a_mail(one: One) -> None:
     record = {"category": "AdvancedHunting-EmailAttachmentInfo", "properties": row}
     event = one(orjson.dumps(record))
     assert event["event.category"] == ["email", "file"]
+
+
+def device(table: str, **columns: Any) -> bytes:
+    row = {"Timestamp": "2026-01-10T12:00:00Z", **columns}
+    return orjson.dumps({"category": f"AdvancedHunting-{table}", "properties": row})
+
+
+@pytest.mark.parametrize(
+    ("table", "action", "types"),
+    [
+        ("DeviceProcessEvents", "ProcessCreated", ["start"]),
+        ("DeviceEvents", "ProcessCreatedUsingWmiQuery", ["info", "start"]),
+        ("DeviceEvents", "OpenProcessApiCall", ["info"]),
+        ("DeviceImageLoadEvents", "ImageLoaded", ["start"]),
+        ("DeviceFileEvents", "FileRenamed", ["change"]),
+        ("DeviceLogonEvents", "LogonSuccess", ["info"]),
+        ("DeviceNetworkEvents", "NetworkSignatureInspected", ["info"]),
+        ("DeviceNetworkEvents", "ConnectionFailed", ["denied"]),
+        ("DeviceNetworkInfo", "", None),
+    ],
+)
+def test_an_action_on_a_device_has_the_type_of_what_happened(
+    one: One, table: str, action: str, types: list[str] | None
+) -> None:
+    assert one(device(table, ActionType=action)).get("event.type") == types
+
+
+@pytest.mark.parametrize(
+    ("written", "field", "value", "version"),
+    [
+        ("TcpV6", "network.transport", "tcp", "ipv6"),
+        ("Udp", "network.transport", "udp", None),
+        ("Smb", "network.protocol", "smb", None),
+        ("TcpX", "network.protocol", "tcpx", None),
+    ],
+)
+def test_a_protocol_of_defender_is_transport_or_application(
+    one: One, written: str, field: str, value: str, version: str | None
+) -> None:
+    event = one(device("DeviceNetworkEvents", Protocol=written))
+    assert (event[field], event.get("network.type")) == (value, version)
+
+
+@pytest.mark.parametrize(("status", "trusted"), [("Valid", True), ("Unsigned", False)])
+def test_the_signature_of_a_process_is_told(one: One, status: str, trusted: bool) -> None:
+    columns = {"InitiatingProcessSignatureStatus": status, "InitiatingProcessFileName": "a.exe"}
+    event = one(device("DeviceFileEvents", **columns))
+    assert event["process.code_signature.trusted"] is trusted
+    assert event["process.code_signature.exists"] is trusted
+
+
+def test_a_signature_that_is_neither_is_only_named(one: One) -> None:
+    event = one(device("DeviceFileEvents", InitiatingProcessSignatureStatus="Unknown"))
+    assert event["process.code_signature.status"] == "Unknown"
+    assert "process.code_signature.trusted" not in event
+
+
+def test_a_link_that_was_shared_is_kept_whole_and_a_file_is_taken_apart(one: One) -> None:
+    url = {"ObjectId": "https://k.sharepoint.example/sites/a/b.docx", "SourceFileName": "b.docx"}
+    shared, read = one(audit("SharingSet", 14, **url)), one(audit("FileAccessed", 6, **url))
+    assert shared["url.original"] == read["url.original"] == url["ObjectId"]
+    assert (read["url.domain"], read["url.extension"]) == ("k.sharepoint.example", "docx")
+    assert "url.domain" not in shared
+
+
+def test_an_alert_of_a_category_that_nobody_knows_is_no_log_in(one: One) -> None:
+    assert one(audit("AlertTriggered", ALERT, Category="MailFlow"))["event.category"] == ["web"]
+
+
+@pytest.mark.parametrize("status", [False, "False", "Failed", "FAILURE"])
+def test_a_result_may_be_a_word_or_a_truth(one: One, status: Any) -> None:
+    assert one(audit("Set-Mailbox", 1, ResultStatus=status))["event.outcome"] == "failure"

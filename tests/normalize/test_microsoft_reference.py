@@ -244,7 +244,7 @@ def score(
 
 @pytest.mark.parametrize(
     ("sources", "as_it_is"),
-    [(("entra_signin",), 0.95), (("m365_audit",), 0.92), (POOL, 0.88)],
+    [(("entra_signin",), 0.95), (("m365_audit",), 0.925), (POOL, 0.88)],
     ids=["entra_signin", "m365_audit", "pool"],
 )
 def test_documents_agree_with_the_reference(
