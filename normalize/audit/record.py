@@ -31,6 +31,11 @@ _AVC = re.compile(r"avc: {1,4}(denied|granted) {1,4}\{ ?([^{}]{0,1000}?) ?\}")
 _PAIR = re.compile(
     r'(?<!\S)([A-Za-z_][A-Za-z0-9_.-]{0,63}(?:\[\d{1,6}\])?)=("[^"]*"|\{[^{}]{0,512}\}|\S*)'
 )
+# A quoted value holds neither quotes nor blanks, so that nobody's argument looks like this.
+_GLUED = re.compile(
+    r"(?<=[\"'}a-z0-9)])(?=(?:UID|AUID|GID|OUID|ID|OLD-AUID)=\"[^\"\s]{1,256}\")"
+    r"|(?:(?<= key=\(null\))|(?<=[^=]\"))(?=ARCH=[a-z0-9_])|(?<=[0-9A-F])(?=SADDR=\{ )"
+)
 _LOGIN = re.compile(r"\b(old|new) (auid|ses)=")
 
 AUDIT_LINES = ("type=", "node=")
@@ -121,7 +126,12 @@ def by_audit_id(text: str) -> list[str]:
 
 
 def _split_names(body: str) -> tuple[str, dict[str, str]]:
-    r"""Takes off what follows ``\x1d`` (which rsyslog writes as #035): names for the numbers."""
+    r"""Takes off what follows ``\x1d`` (which rsyslog writes as #035): names for the numbers.
+
+    Some collectors drop control characters: then the names stick to the last value.
+    """
+    if ("UID=" in body or "ARCH=" in body or "SADDR=" in body) and "\x1d" not in body:
+        body = _GLUED.sub("\x1d", body, count=1)
     for separator in ("\x1d", "#035"):
         at = body.find(separator)
         if at >= 0:

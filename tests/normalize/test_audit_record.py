@@ -259,3 +259,25 @@ def test_brackets_of_old_libraries_are_no_part_of_the_result() -> None:
     text = 'PAM: authentication acct="liv" : exe="/bin/su" (hostname=h, addr=::1, res=failed)'
     event = lone(record(f"type=USER_AUTH {HEAD}user pid=1 uid=0 auid=5 msg='{text}'"))
     assert (event["event.outcome"], event["source.ip"]) == ("failure", "::1")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"""type=USER_LOGIN {HEAD}pid=1 msg='op=login id=7 res=success'UID="root" AUID="åse\"""",
+        f"""type=USER_LOGIN {HEAD}pid=1 msg='op=login id=7 res=successUID="root" AUID="åse\"""",
+        f"""type=SYSCALL {HEAD}arch=c000003e pid=1 key=(null)ARCH=x86_64 UID="root" AUID="åse\"""",
+        f"""type=SYSCALL {HEAD}arch=c000003e pid=1 key="exec"ARCH=x86_64 UID="root" AUID="åse\"""",
+    ],
+)
+def test_names_are_found_where_a_collector_dropped_the_separator(line: str) -> None:
+    found = record(line)
+    assert (found.names["UID"], found.names["AUID"]) == ("root", "åse")
+    assert found.inner.get("res", "success") == "success"
+    assert found.get("key") in ("", "exec")
+
+
+@pytest.mark.parametrize("text", ["GUID=x", "UID=0", "myUID=", "ARCH=x", "(null)ARCH=x", "it'UID="])
+def test_an_argument_that_looks_like_a_name_stays_one(text: str) -> None:
+    event = lone(record(f'type=EXECVE {HEAD}argc=3 a0="env" a1="{text}" a2="UID=0"'))
+    assert event["process.args"] == ["env", text, "UID=0"]
