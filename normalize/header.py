@@ -9,7 +9,8 @@ import re
 from datetime import datetime, tzinfo
 from typing import NamedTuple
 
-from normalize.times import parse_iso, syslog_time, zone
+from normalize.bounded import Bounded
+from normalize.times import parse_iso, second_of, syslog_time, zone
 from samlog.event import Event
 
 FACILITIES = (
@@ -46,6 +47,9 @@ _RFC3164 = re.compile(
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?P<tz>Z|[+-]\d\d:?\d\d)? ")
 # What nearly every line has, in one match instead of two: 0.6 us less.
 _USUAL = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,252}) ([^\s:\[\]]{1,128})(?:\[(\d{1,10})\])?: *")
+# A whole header as nearly every daemon's line has it, which the patterns before read alike: 1.1 us
+# instead of 2.6.
+_DAEMON = re.compile(rf"([A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d) {_USUAL.pattern}")
 _HOST = re.compile(r"([^\s\[\]%]{0,254}[^\s\[\]:%]) +")
 _TAG = re.compile(
     r"([^\s:\[\]]{1,128}"
@@ -76,8 +80,13 @@ def read_header(text: str, tz: tzinfo, received: datetime) -> Header | None:
     ``tz`` is the zone of times that name none, ``received`` decides the year where there is none.
     Work is linear: every pattern is anchored and bounded.
     """
+    if usual := _DAEMON.match(text):
+        stamp, name, program, number = usual.groups()
+        fields: Event = {"host.hostname": name}
+        moment = second_of(stamp, tz, received)
+        return _tagged(text, usual.end(), moment, False, name, program, number, fields)
     start = 0
-    fields: Event = {}
+    fields = {}
     pri = _PRI.match(text) if text[0] == "<" else None
     if pri is not None:
         known = _PRIORITY.get(str(int(pri[1])))
@@ -104,12 +113,19 @@ def read_header(text: str, tz: tzinfo, received: datetime) -> Header | None:
     return None
 
 
+def _program_key(program: str) -> str:
+    return program.rpartition("/")[2].partition("(")[0].rstrip("]").lower() or program.lower()
+
+
+_PROGRAM_KEYS = Bounded(_program_key, 4_096, lambda program: len(program) <= 128)
+
+
 def program_key(program: str) -> str:
     """Returns what parsers list in PROGRAMS: ``/usr/sbin/CRON`` and ``su(pam_unix)`` -> name.
 
     GDM's workers call themselves ``gdm-password]``.
     """
-    return program.rpartition("/")[2].partition("(")[0].rstrip("]").lower() or program.lower()
+    return _PROGRAM_KEYS[program]
 
 
 def _origin(

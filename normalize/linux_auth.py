@@ -56,8 +56,11 @@ def user_line(raw: RawEvent, read: Callable[[Event, str], None] | None = None) -
     """
     body = raw.body
     event: Event = {"event.dataset": DATASET, "message": body}
-    tail = body[-600:]
-    if match := _SESSION.search(tail):
+    # The word that all three hold is looked for first: 0.1 us instead of 2 where it is not.
+    tail = body[-600:] if "user" in body else ""
+    if not tail:
+        pass
+    elif match := _SESSION.search(tail):
         _session(event, match)
     elif match := _BY_USER.search(tail):
         event["user.name"] = match[1]

