@@ -136,6 +136,9 @@ def _origin(
         name, program, number = usual.groups()
         fields["host.hostname"] = name
         return _tagged(text, usual.end(), moment, zoned, name, program, number, fields)
+    if text.startswith("{", at):
+        # a time before an object: "2026-01-10T12:37:01Z {..}"
+        return Header(text[at:], moment, zoned, "", "", None, fields)
     host = _HOST.match(text, at) if at < len(text) and text[at] != " " else None
     begin = host.end() if host else at
     while begin < len(text) and text[begin] == " ":

@@ -4,7 +4,8 @@ Formats: vCenter's events (``Event [key] [part-parts] [time] [vim.event.X] [leve
 [datacenter] [chain] [text]``, also as Aria Operations for Logs passes them on), the services'
 own lines (applmgmt, updatemgr, vmon ..), ESXi's agents (``info hostd[id] [Originator@6876 sub=..
 opID=.. user=..] text``), vobd's observations, vmkernel, and ``shell``: commands that were typed on
-an ESXi host. The time is the service's own where the line has one.
+an ESXi host, and Single Sign-On's audit events (JSON, ``audit_events.log``). The time is the
+service's own where the line has one.
 
 Log-ins, refused log-ins and log-outs get ``event.category: authentication``, ``user.*`` and
 ``source.ip``; what a shell was told is ``process.command_line``, so that rules for esxcli and
@@ -16,10 +17,11 @@ from datetime import UTC
 
 from normalize.address import is_ip, set_endpoint
 from normalize.times import parse_iso
+from normalize.vsphere_sso import MARK, is_sso, object_in, set_sso, time_of
 from samlog.event import Event, RawEvent
 
 NAME = "vsphere"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"vmware_vsphere", "vsphere.log", "vmware", "esxi", "vcenter"})
 PROGRAMS = frozenset(
     ("hostd", "vpxa", "vpxd", "vpxd-svcs", "vpxd-profiler", "vmkernel", "vmkwarning", "vmkeventd")
@@ -36,12 +38,19 @@ LOGSOURCES = (
     {"product": "linux", "category": "process_creation"},
 )
 LOG_CLASSES = ("LC-15", "LC-01", "LC-03")
-CONTENT = "text"
+KEYS = frozenset({"eventSeverity"})
 ORDER = 40
 
 DATASET = "vsphere.log"
 SHELL = "shell-command"
 _LOGIN_WITHIN = 1_000
+_SSO_WITHIN = 16_000
+_RIGHTS = (
+    "vim.event.Permission",
+    "vim.event.Role",
+    "vim.event.Account",
+    "vim.event.GlobalPermission",
+)
 
 _EVENT = re.compile(
     r"Event \[(\d{1,12})\] \[(\d{1,6}-\d{1,6})\] \[([0-9T:.Z+-]{10,40})\] \[([\w.]{1,200})\]"
@@ -66,6 +75,7 @@ _FROM = r"(?P<address>[^\s@\]:]{1,64})"
 _LOGINS = (
     (re.compile(rf"User {_NAMED}@(?P<address>[^\s@\]]{{1,64}}) logged (?P<way>in as|out)"), True),
     (re.compile(rf"Cannot login (?:user )?{_NAMED}@{_FROM}"), False),
+    (re.compile(rf"Successful login {_NAMED} from (?P<address>[^\s\]]{{1,64}})"), True),
     (re.compile(rf"Failed login {_NAMED} from (?P<address>[^\s\]]{{1,64}})"), False),
     (re.compile(rf"Rejected password for user {_NAMED} from (?P<address>[^\s\]]{{1,64}})"), False),
     (re.compile(rf"Accepted password for user {_NAMED} from (?P<address>[^\s\]]{{1,64}})"), True),
@@ -86,11 +96,15 @@ _ORIGINATOR = "[Originator@6876 "
 
 
 def matches(raw: RawEvent) -> bool:
-    """vCenter's event line, or an ESXi agent's, whatever the program is called."""
+    """vCenter's event line, Single Sign-On's, or an ESXi agent's, whoever carries it."""
+    if raw.json is not None:
+        return is_sso(raw.json)
     body = raw.body
     return (
-        body.startswith(("Event [", " Event [")) and "[vim.event." in body[:300]
-    ) or _ORIGINATOR in body[:200]
+        MARK in body[:_SSO_WITHIN]
+        or (body.startswith(("Event [", " Event [")) and "[vim.event." in body[:300])
+        or _ORIGINATOR in body[:200]
+    )
 
 
 def parse(raw: RawEvent) -> Event:
@@ -105,7 +119,11 @@ def parse(raw: RawEvent) -> Event:
         else:
             raw.fields.setdefault("host.name", raw.host)
     raw.fields.setdefault("event.timezone", "+00:00")
-    if match := _EVENT.match(text):
+    if record := raw.json if raw.json is not None and is_sso(raw.json) else object_in(text):
+        set_sso(event, record)
+        if raw.timestamp is None and (moment := time_of(record)):
+            event["@timestamp"] = moment
+    elif match := _EVENT.match(text):
         _vcenter(event, match)
         _login(event, match[9])
     elif match := _SERVICE.match(text):
@@ -117,6 +135,8 @@ def parse(raw: RawEvent) -> Event:
         _shell(event, match[1], text[match.end() :])
     elif match := _OBSERVED.match(text):
         event["vsphere.log.correlator"], event["vsphere.log.event_type"] = match.groups()
+        if match[2].startswith("esx.audit."):
+            event["event.action"] = match[2]
     else:
         _login(event, text)
     return event
@@ -130,6 +150,9 @@ def _vcenter(event: Event, match: re.Match[str]) -> None:
     event["vsphere.log.chain_id"] = chain
     if level:
         event["log.level"] = level
+    if kind.startswith(_RIGHTS):
+        event["event.action"] = kind.removeprefix("vim.event.")
+        event["event.category"], event["event.type"] = ["iam"], ["change"]
     if datacenter:
         event["vsphere.log.datacenter"] = datacenter
     _user(event, user)

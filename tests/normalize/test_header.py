@@ -84,3 +84,15 @@ def test_program_names_are_compared_without_path_and_module() -> None:
 def test_any_text_is_a_header_or_none(text: str) -> None:
     header = read_header("<13>" + text, UTC, RECEIVED)
     assert header is None or header.body in text
+
+
+def test_an_object_behind_a_time_is_the_body() -> None:
+    header = read('2026-01-10T12:37:01.123Z {"a": "b: c"}')
+    assert (header.host, header.program, header.body) == ("", "", '{"a": "b: c"}')
+    assert header.timestamp is not None
+
+
+def test_a_worker_of_gdm_has_a_bracket_in_its_name() -> None:
+    header = read("Jan 10 13:37:01 h gdm-password][7]: m")
+    assert (header.program, header.pid, header.body) == ("gdm-password]", 7, "m")
+    assert program_key(header.program) == "gdm-password"
