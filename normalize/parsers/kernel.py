@@ -5,18 +5,19 @@ nftables, ufw and firewalld (``IN=eth0 OUT= .. SRC= DST=``) become dataset ``ipt
 ``source.*``, ``destination.*``, ``network.*`` and, where the rule's prefix says so,
 ``event.action`` and ``event.type`` denied or allowed. Audit records that the kernel prints itself
 are read as the parser auditd reads them. Programs that crashed or were killed for want of memory,
-USB devices, promiscuous interfaces and foreign kernel modules have ``event.action``; everything
-else keeps its ``message``.
+USB devices, promiscuous interfaces, foreign kernel modules, forged source addresses, floods of
+connections and what lockdown refused have ``event.action``; everything else keeps its ``message``.
 """
 
 import re
 
+from normalize.address import set_endpoint, set_port
 from normalize.netfilter import is_packet, packet
 from normalize.parsers import auditd
 from samlog.event import Event, RawEvent
 
 NAME = "kernel"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"linux_syslog", "system.syslog", "iptables", "iptables.log"})
 PROGRAMS = frozenset({"kernel"})
 LOGSOURCES = ({"product": "linux", "service": "syslog"},)
@@ -38,6 +39,12 @@ _DEVICE = re.compile(
 _MODULE = re.compile(
     r"(\S{1,64}): (?:loading out-of-tree module taints kernel|module verification failed)"
 )
+_MARTIAN = re.compile(r"(?:IPv4: )?martian source (\S{7,45}) from (\S{7,45}), on dev (\S{1,32})")
+_FLOOD = re.compile(
+    r"(?:request_sock_)?TCP(?:v6)?: (?:request_sock_TCP(?:v6)?: )?[Pp]ossible SYN flooding on port"
+    r" (?:\S{1,45}?[:.])?(\d{1,5})\."
+)
+_LOCKDOWN = re.compile(r"Lockdown: (\S{1,64}): (.{1,200}?) is restricted")
 
 
 def matches(raw: RawEvent) -> bool:
@@ -87,7 +94,26 @@ def _met(message: str, text: str) -> Event:
     elif match := _MODULE.match(text):
         _act(event, "loaded-foreign-kernel-module", "driver", "start")
         event["file.name"] = match[1]
+    else:
+        _guarded(event, text)
     return event
+
+
+def _guarded(event: Event, text: str) -> None:
+    """What the kernel itself kept out."""
+    if match := _MARTIAN.match(text):
+        # "martian source <destination> from <source>"
+        _act(event, "met-martian-source", "network", "denied")
+        set_endpoint(event, "destination", match[1])
+        set_endpoint(event, "source", match[2])
+        event["observer.ingress.interface.name"] = match[3]
+    elif match := _FLOOD.match(text):
+        _act(event, "met-syn-flood", "network", "info")
+        set_port(event, "destination", match[1])
+    elif match := _LOCKDOWN.match(text):
+        _act(event, "refused-by-lockdown", "process", "info")
+        event["event.outcome"] = "failure"
+        event["process.name"] = match[1]
 
 
 def _act(event: Event, action: str, category: str, kind: str) -> None:

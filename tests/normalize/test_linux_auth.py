@@ -113,6 +113,32 @@ def test_a_login_without_a_name_has_no_empty_one(one: One) -> None:
     assert "user.name" not in one(f"{HEAD}sshd[1]: Invalid user  from 203.0.113.5 port 9")
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("program", ["sshd", "login", "pkexec", "doas", "polkitd", "useradd", "x"])
+@pytest.mark.parametrize(
+    "tail",
+    [
+        " user a from b",
+        "x user  from :",
+        " for a from b port 1 ssh2 ",
+        " for user ",
+        ' user "',
+        "a: b [USER=r] [TTY=x] [CWD=x] [COMMAND=",
+        "a ran command b as c ",
+        " FAILED to authenticate (owned by unix-user:",
+        "FAILED LOGIN 1 FROM a FOR ",
+        "203.0.113.5:",
+        "::1 ",
+        "new user: name=",
+    ],
+)
+def test_hostile_lines_take_linear_work(one: One, program: str, tail: str) -> None:
+    """Quadratic work on 64 kB takes minutes and runs into the time-out."""
+    for head in ("", "Invalid user ", "pam_a(b:c): authentication failure; ", "Operator of a"):
+        body = (head + tail * (64_000 // len(tail)))[:64_000].rstrip()
+        assert one(f"{HEAD}{program}[1]: {body}")["event.original"].endswith(body)
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
