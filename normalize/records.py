@@ -12,8 +12,9 @@ from samlog.event import Event
 
 MAX_RECORDS = 100_000
 """Events that one record may hold; a longer array stays one event."""
-BATCH_KEYS = ("Records", "records", "value")
-"""Names of the array in batches of AWS, of Azure, and in pages of OData (Microsoft Graph)."""
+BATCH_KEYS = ("Records", "records", "value", "items", "findings")
+"""Names of the array in batches of AWS, of Azure, in pages of OData (Microsoft Graph), in what the
+audit webhook of Kubernetes sends, and in answers of GuardDuty's API."""
 ODATA = ("@odata.context", "odata.metadata")
 """One of them stands beside ``value`` in a page."""
 
@@ -94,11 +95,20 @@ def _batch(value: Any, body: str) -> tuple[int, Event | None]:
     for key in BATCH_KEYS if isinstance(value, dict) else ():
         items = value.get(key)
         if isinstance(items, list) and _objects(items):
-            if key == "value" and not any(name in value for name in ODATA):
+            if not _is_batch(key, value, items):
                 continue
             siblings = {name: capped(item) for name, item in value.items() if name != key}
             return array_in(body, key), siblings or None
     return -1, None
+
+
+def _is_batch(key: str, value: dict[str, Any], items: list[Any]) -> bool:
+    """Names that others use too are a batch where something beside or within the list says so."""
+    if key == "value":
+        return any(name in value for name in ODATA)
+    if key == "items":
+        return value.get("kind") == "EventList"
+    return key != "findings" or "schemaVersion" in items[0]
 
 
 def _objects(items: list[Any]) -> bool:

@@ -1,4 +1,4 @@
-"""AWS CloudTrail records, one each or in a batch (``{"Records": [..]}``) as in its files in S3.
+"""AWS CloudTrail records, one each, in a batch as in S3 (``{"Records": [..]}``) or by EventBridge.
 
 Format: "CloudTrail record contents" of the user guide, versions 1.0 to 1.11. ECS fields say who
 (``user.*``), from where (``source.*``, ``user_agent.original``), what (``event.action``,
@@ -28,7 +28,7 @@ LOGSOURCES = ({"product": "aws", "service": "cloudtrail"},)
 LOG_CLASSES = ("LC-23",)
 CONTENT = "json"
 ORDER = 40
-KEYS = frozenset(("eventSource", "digestS3Object", "insightDetails"))
+KEYS = frozenset(("eventSource", "digestS3Object", "insightDetails", "detail"))
 SPECIFICATION = (
     'AWS CloudTrail User Guide, "CloudTrail record contents", "userIdentity element", '
     '"CloudTrail digest file structure", "CloudTrail Insights event"',
@@ -99,9 +99,9 @@ _SESSION = "aws.cloudtrail.user_identity.session_context."
 
 def matches(raw: RawEvent) -> bool:
     """A JSON object with CloudTrail's ``eventVersion``, ``eventSource`` and ``eventName``."""
-    record = raw.json
-    if record is None:
+    if raw.json is None:
         return False
+    record = _record(raw.json)
     if "digestS3Object" in record and "digestEndTime" in record:
         return True
     if "eventSource" in record and "eventName" in record:
@@ -111,8 +111,11 @@ def matches(raw: RawEvent) -> bool:
 
 def parse(raw: RawEvent) -> Event:
     """Returns the event; never refuses an object."""
-    record = raw.json or {}
+    whole = raw.json or {}
+    record = _record(whole)
     event: Event = {"event.dataset": "aws.cloudtrail", "cloud.provider": "aws"}
+    if record is not whole:
+        _unknown(event, "aws.eventbridge", whole, frozenset(("detail",)))
     if "digestS3Object" in record:
         return _digest(event, record)
     _copy(event, record, _COPIED)
@@ -137,6 +140,12 @@ def parse(raw: RawEvent) -> Event:
     if not _KNOWN.issuperset(record):
         _unknown(event, "aws.cloudtrail", record, _KNOWN)
     return event
+
+
+def _record(whole: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the record, taken out of EventBridge's event where it is in one."""
+    detail = whole.get("detail")
+    return detail if isinstance(detail, dict) and "detail-type" in whole else whole
 
 
 def _unknown(event: Event, prefix: str, record: Mapping[str, Any], known: frozenset[str]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from normalize.address import set_endpoint
+from normalize.jsontext import load
 from normalize.times import parse_epoch, parse_iso, zone
 from normalize.vendor_object import part, put, set_leaves, snake, text
 from normalize.web import set_url
@@ -20,7 +21,7 @@ from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
 NAME = "keycloak"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"keycloak.log", "keycloak_log"})
 PROGRAMS = frozenset({"keycloak"})
 LOGSOURCES: tuple[Mapping[str, str], ...] = ()
@@ -238,6 +239,7 @@ def _login(event: Event, kind: str, fields: Mapping[str, Any]) -> None:
         event["event.type"].append(_STARTS[kind])
     event["event.outcome"] = "failure" if failed else "success"
     _details(event, "keycloak.login", fields)
+    put(event, "related.user", [one for one in (text(fields, "impersonator"),) if one])
     if redirect := text(fields, "redirect_uri"):
         set_url(event, redirect)
         if domain := event.get("url.domain"):
@@ -260,3 +262,21 @@ def _admin(event: Event, operation: str, fields: Mapping[str, Any]) -> None:
         put(event, "user.target.id", steps[1])
     elif steps[0] == "groups" and len(steps) > 1:
         put(event, "group.id", steps[1])
+    _represented(event, kind, text(fields, "representation"))
+
+
+def _represented(event: Event, kind: str, written: str) -> None:
+    """The name of the user or group, where events hold what they are about as JSON."""
+    if kind not in ("USER", "GROUP", "GROUP_MEMBERSHIP") or not written.startswith("{"):
+        return
+    try:
+        made = load(written)[0]
+    except ValueError:
+        return
+    if not isinstance(made, dict):
+        return
+    if kind == "USER":
+        put(event, "user.target.name", text(made, "username"))
+        put(event, "user.target.email", text(made, "email"))
+    else:
+        put(event, "group.name", text(made, "name"))

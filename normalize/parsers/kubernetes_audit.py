@@ -1,12 +1,12 @@
 """Kubernetes API server audit events, JSON: who asked the API for what, and what it answered.
 
-Format: audit.k8s.io/v1 (v1beta1, v1alpha1), one event a line, from the log or webhook back end; an
-``EventList`` (webhook) is taken where its one item stands in it, and so is what AKS writes as a
-diagnostic log. ECS fields: ``user.name``, ``source.ip`` (the client, the first of sourceIPs),
-``event.action`` = verb, ``event.outcome`` by status and by the authorizer's decision,
-``orchestrator.*`` the object. All of Kubernetes' own fields are below ``kubernetes.audit.`` in
-their spelling; dots in annotations become ``_``. Of request and response objects the names of the
-API become fields (`normalize.kubernetes_names`), of secrets and config maps the keys alone.
+Format: audit.k8s.io/v1 (v1beta1, v1alpha1), one event a line, from the log back end; an
+``EventList`` (webhook) is a batch; what AKS writes as a diagnostic log is read too. ECS fields:
+``user.name``, ``source.ip`` (the client, the first of sourceIPs), ``event.action`` = verb,
+``event.outcome`` by status and by the authorizer's decision, ``orchestrator.*`` the object. All of
+Kubernetes' own fields are below ``kubernetes.audit.`` in their spelling; dots in annotations
+become ``_``. Of request and response objects the names of the API become fields
+(`normalize.kubernetes_names`), of secrets and config maps the keys alone.
 """
 
 from collections.abc import Mapping
@@ -29,15 +29,14 @@ LOGSOURCES = (
 LOG_CLASSES = ("LC-15", "LC-23")
 CONTENT = "json"
 ORDER = 40
-KEYS = frozenset(("auditID", "items", "category"))
+KEYS = frozenset(("auditID", "category"))
 SPECIFICATION = (
     'Kubernetes documentation, "Auditing", and the API reference of audit.k8s.io/v1 Event',
 )
 SETTINGS = """
 An audit policy for the API server: level RequestResponse for pods, roles and bindings (rules
 read `requestObject`), Metadata for secrets and config maps (never their content), None for
-leases and health checks; `--audit-log-path` with a collector on the file, or the webhook with
-`--audit-webhook-batch-max-size=1`.
+leases and health checks; `--audit-log-path` with a collector on the file, or the webhook.
 """
 
 _TYPES = {
@@ -62,7 +61,7 @@ _MAX_HOPS = 32
 
 
 def matches(raw: RawEvent) -> bool:
-    """A JSON object with ``auditID``, ``verb`` and ``requestURI``, or a list of such."""
+    """A JSON object with ``auditID``, and ``verb`` or ``requestURI``."""
     record = _only(raw.json or {})
     return "auditID" in record and ("verb" in record or "requestURI" in record)
 
@@ -87,12 +86,9 @@ def parse(raw: RawEvent) -> Event:
 
 
 def _only(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns the event in a list of one (webhook), or in an AKS diagnostic record as JSON text."""
+    """Returns the event, also where it is JSON text in an AKS diagnostic record."""
     if record.get("category") in _AKS:
         return _in_aks(part(record, "properties").get("log"))
-    items = record.get("items")
-    if isinstance(items, list) and len(items) == 1 and isinstance(items[0], dict):
-        return items[0]
     return record
 
 

@@ -275,3 +275,60 @@ def test_a_flow_of_a_transit_gateway_is_read_without_a_header(one: One) -> None:
     event = one(line)
     assert (event["source.ip"], event["destination.port"]) == ("192.0.2.1", 443)
     assert event["aws.vpcflow.tgw_id"] == "tgw-12345678"
+
+
+def test_a_record_of_cloudtrail_is_taken_out_of_eventbridge(one: One) -> None:
+    record = orjson.loads(trail(eventName="StopLogging"))
+    outer = {"detail-type": "AWS API Call via CloudTrail", "source": "aws.x", "detail": record}
+    event = one(orjson.dumps(outer))
+    assert (event["event.dataset"], event["event.action"]) == ("aws.cloudtrail", "StopLogging")
+
+
+@pytest.mark.parametrize("detail", [None, [], "x", {}, {"eventSource": 1}])
+def test_another_event_of_eventbridge_is_not_cloudtrail(one: One, detail: Any) -> None:
+    event = one(orjson.dumps({"detail-type": "EC2 Instance", "detail": detail}))
+    assert event["event.dataset"] != "aws.cloudtrail"
+
+
+def test_all_events_of_an_audit_webhook_are_read(normalize: Callable[..., list[Event]]) -> None:
+    items = [{"auditID": str(n), "verb": "get", "requestURI": "/"} for n in range(3)]
+    body = {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": items}
+    events = normalize(orjson.dumps(body))
+    assert [event["kubernetes.audit.auditID"] for event in events] == ["0", "1", "2"]
+
+
+def test_a_list_of_something_else_stays_one_event(normalize: Callable[..., list[Event]]) -> None:
+    for body in (
+        {"kind": "PodList", "items": [{"a": 1}, {"a": 2}]},
+        {"findings": [{"a": 1}, {"a": 2}]},
+    ):
+        assert len(normalize(orjson.dumps(body))) == 1
+
+
+def test_all_findings_in_an_answer_are_read(normalize: Callable[..., list[Event]]) -> None:
+    one_finding = orjson.loads(finding())
+    events = normalize(orjson.dumps({"findings": [one_finding, one_finding]}))
+    assert [event["event.dataset"] for event in events] == ["aws.guardduty"] * 2
+
+
+def admin(representation: str, kind: str = "USER") -> bytes:
+    record = {"realmId": "r", "operationType": "CREATE", "resourceType": kind, "time": 1}
+    return orjson.dumps({**record, "resourcePath": "users/7", "representation": representation})
+
+
+def test_the_user_that_keycloak_made_has_the_name_of_its_representation(one: One) -> None:
+    event = one(admin('{"username": "gæst", "email": "g@x.example", "credentials": [{}]}'))
+    assert (event["user.target.name"], event["user.target.id"]) == ("gæst", "7")
+
+
+@pytest.mark.parametrize("written", ["", "{", "[]", "{" * 60_000, '{"username": {"a": 1}}', "null"])
+def test_a_broken_representation_takes_nothing_along(one: One, written: str) -> None:
+    event = one(admin(written))
+    assert event["user.target.id"] == "7"
+    assert "user.target.name" not in event
+
+
+def test_who_acts_as_a_user_of_keycloak_is_related(one: One) -> None:
+    record = {"realmId": "r", "type": "IMPERSONATE", "ipAddress": "192.0.2.1", "username": "åse"}
+    event = one(orjson.dumps(record | {"details": {"impersonator": "drift"}}))
+    assert event["related.user"] == ["drift", "åse"]
