@@ -1,8 +1,9 @@
 """What agents wrap around a log line: recognised, taken off, its knowledge kept as ECS fields.
 
 Filebeat and Elastic Agent (``message`` beside ``agent``, ``log``, ``@metadata``), Vector
-(``message`` beside ``source_type``), Fluent Bit and Docker (``log``), journald (``MESSAGE``), the
-Syslog table of Azure Log Analytics (``SyslogMessage``).
+(``message`` beside ``source_type``), Fluent Bit and Docker (``log``), journald (``MESSAGE``, and
+``message`` beside ``systemd`` or ``journald`` where Filebeat read it), the
+Syslog table of Azure Log Analytics (``SyslogMessage``), an event of a CloudWatch log group.
 Structured JSON that merely has a ``message`` is no envelope: a key that no agent writes tells
 (names with a leading underscore are an agent's own business).
 """
@@ -35,8 +36,27 @@ _BEATS_KEYS = frozenset(
     + ("file", "hostname", "path", "port", "source_type", "source_ip", "date", "time", "log")
     + ("azure",)  # Filebeat's input azure-eventhub: where in the hub the message stood
 )
+_JOURNAL_OBJECTS = ("systemd", "journald")
+"""What the journald input of Filebeat, Journalbeat and Elastic Agent writes beside ``message``."""
 _EVENT_KEYS = frozenset(("timezone", "created", "dataset", "module"))
 _MAX_LABELS = 64
+_JOURNAL_PLACES = (
+    (
+        "process.name",
+        ("syslog.identifier", "log.syslog.appname", "journald.process.name", "process.name"),
+    ),
+    ("process.pid", ("process.pid", "journald.pid", "syslog.pid", "log.syslog.procid")),
+    ("process.executable", ("process.executable", "journald.process.executable")),
+    ("process.command_line", ("process.command_line", "journald.process.command_line")),
+    ("process.user.id", ("user.id", "journald.uid")),
+    ("process.group.id", ("group.id", "journald.gid")),
+    ("host.hostname", ("host.hostname", "host.name")),
+    ("host.boot.id", ("journald.host.boot_id",)),
+)
+"""ECS field ← where versions of the input put it."""
+_CLOUDWATCH = frozenset(("id", "timestamp", "message"))
+_DIGITS = 56
+"""Length of an event's id in CloudWatch Logs."""
 
 
 @dataclass(slots=True)
@@ -66,9 +86,11 @@ def unwrap(record: Mapping[str, Any], *, trusting: bool = False) -> Envelope | N
     """
     message = record.get("message")
     if isinstance(message, str) and message:
+        if any(isinstance(record.get(key), dict) for key in _JOURNAL_OBJECTS):
+            return _journald_input(record, message)
         if trusting or all(key.startswith("_") for key in record.keys() - _BEATS_KEYS):
             return _beats(record, message)
-        return None
+        return _cloudwatch(record, message)
     if "MESSAGE" in record and ("__CURSOR" in record or "_HOSTNAME" in record):
         message = journal_text(record["MESSAGE"])
         if message:
@@ -80,6 +102,19 @@ def unwrap(record: Mapping[str, Any], *, trusting: bool = False) -> Envelope | N
     if isinstance(message, str) and message.strip():
         return _fluent(record, message)
     return None
+
+
+def _cloudwatch(record: Mapping[str, Any], message: str) -> Envelope | None:
+    """An event as a subscription of CloudWatch Logs has it: 56 digits, milliseconds, the line."""
+    identity = record.get("id")
+    if len(record) != len(_CLOUDWATCH) or not _CLOUDWATCH.issuperset(record):
+        return None
+    if not (isinstance(identity, str) and len(identity) == _DIGITS and identity.isdecimal()):
+        return None
+    moment = record["timestamp"]
+    known = isinstance(moment, int) and not isinstance(moment, bool)
+    created = parse_epoch(moment, unit_s=1e-3) if known else None
+    return Envelope(message, created=created, origin=f"cloudwatch|{identity}")
 
 
 def _beats(record: Mapping[str, Any], message: str) -> Envelope:
@@ -111,6 +146,47 @@ def _beats(record: Mapping[str, Any], message: str) -> Envelope:
         if key in record:
             found.rest[key] = capped(record[key])
     return found
+
+
+def _journald_input(record: Mapping[str, Any], message: str) -> Envelope:
+    """An entry of the journal as Filebeat's input journald translates it, in all its versions.
+
+    ``process.*`` and ``user.*`` are the program that logged; its identifier is what syslog calls
+    the program. ``log.syslog.priority`` is journald's PRIORITY, which is a severity.
+    """
+    found = _beats(record, message)
+    found.header = False
+    for name, places in _JOURNAL_PLACES:
+        value = next((v for place in places if (v := _at(record, place)) not in (None, "")), None)
+        if isinstance(value, (str, int)) and not isinstance(value, bool):
+            found.fields[name] = value
+    found.fields.pop("log.syslog.priority", None)
+    _syslog_code(found, "severity", _at(record, "log.syslog.priority"), SEVERITIES)
+    _syslog_code(found, "severity", _at(record, "syslog.priority"), SEVERITIES)
+    _syslog_code(found, "facility", _at(record, "log.syslog.facility.code"), FACILITIES)
+    _syslog_code(found, "facility", _at(record, "syslog.facility"), FACILITIES)
+    for key in ("journald", "systemd"):
+        if key in record:
+            found.rest[key] = capped(record[key])
+    return found
+
+
+def _at(record: Mapping[str, Any], path: str) -> Any:
+    """Returns what stands at ``a.b.c``, None if nothing does."""
+    value: Any = record
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _syslog_code(found: Envelope, kind: str, code: Any, words: tuple[str, ...]) -> None:
+    """Sets code and name of a severity or a facility that is a number or digits."""
+    text = str(code)
+    if not isinstance(code, bool) and text.isascii() and text.isdecimal() and len(text) < 3:
+        number = int(text)
+        if number < len(words):
+            found.fields[f"log.syslog.{kind}.code"] = number
+            found.fields[f"log.syslog.{kind}.name"] = words[number]
 
 
 def _fluent(record: Mapping[str, Any], message: str) -> Envelope:
@@ -194,12 +270,7 @@ def _journald(record: Mapping[str, Any], message: str) -> Envelope:
         ("PRIORITY", "severity", SEVERITIES),
         ("SYSLOG_FACILITY", "facility", FACILITIES),
     ):
-        code = record.get(key)
-        if isinstance(code, str) and code.isascii() and code.isdecimal() and len(code) < 3:
-            number = int(code)
-            if number < len(words):
-                found.fields[f"log.syslog.{name}.code"] = number
-                found.fields[f"log.syslog.{name}.name"] = words[number]
+        _syslog_code(found, name, record.get(key), words)
     return found
 
 

@@ -12,9 +12,9 @@ from samlog.event import Event
 
 MAX_RECORDS = 100_000
 """Events that one record may hold; a longer array stays one event."""
-BATCH_KEYS = ("Records", "records", "value", "items", "findings")
+BATCH_KEYS = ("Records", "records", "value", "items", "findings", "logEvents")
 """Names of the array in batches of AWS, of Azure, in pages of OData (Microsoft Graph), in what the
-audit webhook of Kubernetes sends, and in answers of GuardDuty's API."""
+audit webhook of Kubernetes sends, in answers of GuardDuty's API, in subscriptions of CloudWatch."""
 ODATA = ("@odata.context", "odata.metadata")
 """One of them stands beside ``value`` in a page."""
 
@@ -108,6 +108,8 @@ def _is_batch(key: str, value: dict[str, Any], items: list[Any]) -> bool:
         return any(name in value for name in ODATA)
     if key == "items":
         return value.get("kind") == "EventList"
+    if key == "logEvents":
+        return "messageType" in value
     return key != "findings" or "schemaVersion" in items[0]
 
 

@@ -332,3 +332,30 @@ def test_who_acts_as_a_user_of_keycloak_is_related(one: One) -> None:
     record = {"realmId": "r", "type": "IMPERSONATE", "ipAddress": "192.0.2.1", "username": "åse"}
     event = one(orjson.dumps(record | {"details": {"impersonator": "drift"}}))
     assert event["related.user"] == ["drift", "åse"]
+
+
+def cloudwatch(*messages: str, identity: object = "3" * 56) -> bytes:
+    events = [{"id": identity, "timestamp": 1_768_049_760_000, "message": m} for m in messages]
+    body = {"messageType": "DATA_MESSAGE", "owner": "1", "logGroup": "ø", "logEvents": events}
+    return orjson.dumps(body)
+
+
+def test_each_event_of_a_cloudwatch_subscription_is_read_by_its_own_parser(
+    normalize: Callable[..., list[Event]],
+) -> None:
+    line = (
+        "2 111122223333 eni-12345678 203.0.113.1 192.0.2.1 40000 22 6 1 40 1768049700 1768049760 "
+        "REJECT OK"
+    )
+    asked = orjson.dumps({"auditID": "1", "verb": "get", "requestURI": "/"}).decode()
+    events = normalize(cloudwatch(line, asked, trail().decode()))
+    assert [event["event.dataset"] for event in events] == [
+        *("aws.vpcflow", "kubernetes.audit_logs", "aws.cloudtrail"),
+    ]
+    assert events[0]["samlog.json"]["envelope"]["logGroup"] == "ø"
+
+
+@pytest.mark.parametrize("identity", ["7", 7, None, "x" * 56, "3" * 60_000])
+def test_an_object_with_a_message_is_no_envelope_of_cloudwatch(one: One, identity: object) -> None:
+    record = {"id": identity, "timestamp": 1, "message": "hej"}
+    assert one(orjson.dumps(record))["event.dataset"] == "samlog.json"
