@@ -25,6 +25,7 @@ PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = auditd.LOGSOURCES
 LOG_CLASSES = auditd.LOG_CLASSES
 ORDER = 25
+KEYS = frozenset(("auditd", "auditd.message_type"))
 
 
 def matches(raw: RawEvent) -> bool:

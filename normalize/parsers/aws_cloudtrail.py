@@ -16,7 +16,7 @@ import orjson
 
 from normalize.address import is_ip
 from normalize.aws_actions import action
-from normalize.jsontext import capped
+from normalize.jsontext import MAX_FLATTENED_DEPTH, capped
 from normalize.vendor_object import put, set_leaves, text
 from samlog.event import Event, RawEvent
 
@@ -55,6 +55,8 @@ _COPIED = (
     ("recipientAccountId", "aws.cloudtrail.recipient_account_id"),
     ("sharedEventID", "aws.cloudtrail.shared_event_id"),
     ("vpcEndpointId", "aws.cloudtrail.vpc_endpoint_id"),
+)
+_COMMON = (
     ("eventName", "event.action"),
     ("eventSource", "event.provider"),
     ("@timestamp", "@timestamp"),  # Logstash renames eventTime
@@ -68,16 +70,23 @@ _IDENTITY = (
     ("accessKeyId", "aws.cloudtrail.user_identity.access_key_id"),
     ("invokedBy", "aws.cloudtrail.user_identity.invoked_by"),
     ("identityProvider", "aws.cloudtrail.user_identity.identity_provider"),
+)
+_ACTOR = (
     ("accountId", "cloud.account.id"),
     ("principalId", "user.id"),
     ("userName", "user.name"),
 )
+_SESSION = "aws.cloudtrail.user_identity.session_context."
+_ATTRIBUTES = (
+    ("mfaAuthenticated", _SESSION + "mfa_authenticated"),
+    ("creationDate", _SESSION + "creation_date"),
+)
 _ISSUER = (
-    ("type", "type"),
-    ("principalId", "principal_id"),
-    ("arn", "arn"),
-    ("accountId", "account_id"),
-    ("userName", "user_name"),
+    ("type", _SESSION + "session_issuer.type"),
+    ("principalId", _SESSION + "session_issuer.principal_id"),
+    ("arn", _SESSION + "session_issuer.arn"),
+    ("accountId", _SESSION + "session_issuer.account_id"),
+    ("userName", _SESSION + "session_issuer.user_name"),
 )
 _OBJECTS = (
     ("requestParameters", "request_parameters"),
@@ -89,12 +98,12 @@ _OBJECTS = (
 _TARGETS = (("userName", "user.target.name"), ("newUserName", "user.changes.name"))
 _HAVE_GROUPS = frozenset(("iam", "identitystore"))
 """Services whose groups are groups of users; those of EC2 are rules of a firewall."""
-_KNOWN = frozenset(key for key, _ in _COPIED + _OBJECTS) | frozenset(
+_KNOWN = frozenset(key for key, _ in _COPIED + _COMMON + _OBJECTS) | frozenset(
     ("eventID", "sourceIPAddress", "userIdentity", "resources", "tlsDetails")
 )
+_NESTED = (dict, list)
 _KNOWN_OF_CONTEXT = frozenset(("attributes", "sessionIssuer"))
-_KNOWN_OF_IDENTITY = frozenset(key for key, _ in _IDENTITY) | {"sessionContext"}
-_SESSION = "aws.cloudtrail.user_identity.session_context."
+_KNOWN_OF_IDENTITY = frozenset(key for key, _ in _IDENTITY + _ACTOR) | {"sessionContext"}
 
 
 def matches(raw: RawEvent) -> bool:
@@ -119,27 +128,41 @@ def parse(raw: RawEvent) -> Event:
     if "digestS3Object" in record:
         return _digest(event, record)
     _copy(event, record, _COPIED)
+    identity = record.get("userIdentity")
+    if isinstance(record.get("eventID"), str):
+        event["aws.cloudtrail.event_id"] = record["eventID"]
+    issuer = _identity(event, identity) if isinstance(identity, dict) else None
+    for key, field in _OBJECTS:
+        _object(event, record.get(key), field)
+    _resources(event, record.get("resources"))
+    if not _KNOWN.issuperset(record):
+        _unknown(event, "aws.cloudtrail", record, _KNOWN)
+    # so far all is AWS's own; without a look at it 2 us less
+    raw.settled = len(event)
+    _common(event, record)
+    if isinstance(identity, dict):
+        _copy(event, identity, _ACTOR)
+    if issuer is not None and "user.name" not in event:
+        event["user.name"] = issuer
+    _tls(event, record.get("tlsDetails"))
+    _outcome(event, record)
+    _targets(event, record, str(record.get("eventSource", "")))
+    return event
+
+
+def _common(event: Event, record: Mapping[str, Any]) -> None:
+    """Sets what ECS has names for: what was done, when, and from where."""
+    _copy(event, record, _COMMON)
     name, source = str(record.get("eventName", "")), str(record.get("eventSource", ""))
     categories, event["event.type"] = map(list, action(name, source))
     put(event, "event.category", categories)
     if isinstance(record.get("eventID"), str):
         event["samlog.origin"] = f"cloudtrail|{record['eventID']}"
-        event["aws.cloudtrail.event_id"] = record["eventID"]
     address = record.get("sourceIPAddress")
     if isinstance(address, str) and address:
         event["source.address"] = address
         if is_ip(address):
             event["source.ip"] = address
-    _identity(event, record.get("userIdentity"))
-    for key, field in _OBJECTS:
-        _object(event, record.get(key), field)
-    _resources(event, record.get("resources"))
-    _tls(event, record.get("tlsDetails"))
-    _outcome(event, record)
-    _targets(event, record, source)
-    if not _KNOWN.issuperset(record):
-        _unknown(event, "aws.cloudtrail", record, _KNOWN)
-    return event
 
 
 def _record(whole: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -166,45 +189,54 @@ def _digest(event: Event, record: Mapping[str, Any]) -> Event:
 def _copy(event: Event, record: Mapping[str, Any], pairs: tuple[tuple[str, str], ...]) -> None:
     for key, field in pairs:
         value = record.get(key)
-        if value is not None and value != "" and not isinstance(value, (dict, list)):
+        if value is not None and value != "" and type(value) not in _NESTED:
             event[field] = value
 
 
-def _identity(event: Event, identity: Any) -> None:
-    """Who called. An assumed role has no name of its own: the role's name stands for it."""
-    if not isinstance(identity, dict):
-        return
+def _identity(event: Event, identity: Mapping[str, Any]) -> str | None:
+    """Sets who called; returns the name of an assumed role, which stands for a missing user."""
     _copy(event, identity, _IDENTITY)
     if not _KNOWN_OF_IDENTITY.issuperset(identity):
         _unknown(event, "aws.cloudtrail.user_identity", identity, _KNOWN_OF_IDENTITY)
     context = identity.get("sessionContext")
     if not isinstance(context, dict):
-        return
+        return None
     if not _KNOWN_OF_CONTEXT.issuperset(context):
         _unknown(event, _SESSION[:-1], context, _KNOWN_OF_CONTEXT)
     attributes, issuer = context.get("attributes"), context.get("sessionIssuer")
     if isinstance(attributes, dict):
-        pairs = (("mfaAuthenticated", "mfa_authenticated"), ("creationDate", "creation_date"))
-        _copy(event, attributes, tuple((key, _SESSION + field) for key, field in pairs))
-    if isinstance(issuer, dict):
-        prefix = _SESSION + "session_issuer."
-        _copy(event, issuer, tuple((key, prefix + field) for key, field in _ISSUER))
-        if isinstance(issuer.get("userName"), str) and "user.name" not in event:
-            event["user.name"] = issuer["userName"]
+        _copy(event, attributes, _ATTRIBUTES)
+    if not isinstance(issuer, dict):
+        return None
+    _copy(event, issuer, _ISSUER)
+    name = issuer.get("userName")
+    return name if isinstance(name, str) else None
 
 
 def _object(event: Event, value: Any, field: str) -> None:
     if value is None or value == "" or value == {}:
         return
-    limited = capped(value)
-    if isinstance(limited, str):
-        event[f"aws.cloudtrail.{field}"] = limited
-        return
-    event[f"aws.cloudtrail.{field}"] = orjson.dumps(limited).decode()
+    written, limited = _written(value)
+    event[f"aws.cloudtrail.{field}"] = written
     if isinstance(limited, dict):
         leaves: Event = {}
         _leaves(leaves, f"aws.cloudtrail.flattened.{field}", limited)
         event.update(leaves)
+
+
+def _written(value: Any) -> tuple[str, Any]:
+    """Returns ``value`` as text, and itself with what lies too deep as text."""
+    if isinstance(value, str):
+        return value, value
+    try:
+        text = orjson.dumps(value)
+    except TypeError:
+        text = b""  # too deep for orjson
+    # Few brackets cannot be deep: 1 us instead of 2 to copy level by level.
+    if text and text.count(b"{") + text.count(b"[") <= MAX_FLATTENED_DEPTH:
+        return text.decode(), value
+    limited = capped(value)
+    return orjson.dumps(limited).decode(), limited
 
 
 def _leaves(out: Event, prefix: str, value: Any) -> None:

@@ -20,6 +20,7 @@ LOGSOURCES = (
 )
 LOG_CLASSES = ("LC-05",)
 ORDER = 30
+KEYS = frozenset(("winlog",))
 
 CHANNEL = "Linux-Sysmon/Operational"
 NO_NAME = "(null)"

@@ -67,6 +67,10 @@ HINTS = frozenset(
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES: tuple[Mapping[str, str], ...] = ({"product": "windows"},)
 LOG_CLASSES = CLASSES
+KEYS = frozenset(
+    ("EventID", "event_id", "winlog", "winlog.event_id", "Event", "System", "properties")
+    + ("win", "data", *named.XML_NAMES)
+)
 
 SEARCHED = 512
 
