@@ -245,7 +245,6 @@ def _offline(event: Event, prefix: str, record: Mapping[str, Any]) -> None:
     event["event.outcome"] = "success"
     put(event, "event.action", text(record, "action"))
     put(event, "user.name", text(record, "username"))
-    put(event, "source.user.name", text(record, "username"))
     put(event, f"{prefix}.user.name", text(record, "username"))
     description = _description(record.get("description"))
     if isinstance(description, dict):
