@@ -1,8 +1,9 @@
 """systemd's journal: ``journalctl -o json``, the export format, and agents that read the journal.
 
 Formats: systemd.journal-fields(7) as JSON, one entry a line (binary values as arrays of numbers),
-and the journal export format (``journalctl -o export``, systemd-journal-upload), also several
-entries in one record. The entry's text is read by the parser of its program, as if syslog had
+the journal export format (``journalctl -o export``, systemd-journal-upload), also several entries
+in one record, and what the journald input of Filebeat and Elastic Agent makes of an entry. The
+entry's text is read by the parser of its program, as if syslog had
 carried it: sshd's by sshd, sudo's by sudo. ``host.hostname``, ``process.*``, priority and facility
 come from the entry's own trusted fields, ``@timestamp`` from ``_SOURCE_REALTIME_TIMESTAMP``, and
 ``__CURSOR`` names the entry, so that reading it twice gives one event. Fields without a place in

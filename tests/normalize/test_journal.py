@@ -40,7 +40,8 @@ def export(*found: dict[str, str]) -> bytes:
 
 def test_each_entry_of_an_export_is_an_event(normalize: Many) -> None:
     events = normalize(export(ENTRY, ENTRY | {"__CURSOR": "s=1;i=3", "MESSAGE": "anden"}))
-    assert [event["samlog.parser"] for event in events] == ["sshd/1", "sshd/1"]
+    parsers = [event["samlog.parser"].partition("/")[0] for event in events]
+    assert parsers == ["sshd", "sshd"]
     assert events[0]["user.name"] == "søren"
     assert events[0]["event.id"] != events[1]["event.id"]
 
@@ -84,3 +85,57 @@ def test_a_packet_is_known_by_its_words_under_any_program(one: One) -> None:
     event = one(f"Jan 10 14:20:01 fw1 custom: DROP {line}")
     assert event["samlog.parser"].startswith(kernel.NAME)
     assert event["event.type"] == ["denied", "connection"]
+
+
+FILEBEAT = {
+    "@timestamp": "2026-01-10T12:00:00.123Z",
+    "agent": {"type": "filebeat"},
+    "host": {"hostname": "srv-112"},
+    "journald": {"uid": 0, "process": {"name": "sshd", "executable": "/usr/sbin/sshd"}},
+    "log": {"syslog": {"appname": "sshd", "facility": {"code": 4}, "priority": 6}},
+    "systemd": {"unit": "ssh.service", "transport": "syslog"},
+    "message": "Failed password for søren from 203.0.113.9 port 50221 ssh2",
+    "process": {"pid": 820},
+    "user": {"id": "0"},
+}
+"""What Filebeat's input journald makes of an entry."""
+
+
+def test_an_entry_that_filebeat_read_goes_to_its_programs_parser(one: One) -> None:
+    event = one(orjson.dumps(FILEBEAT))
+    assert (event["event.action"], event["user.name"]) == ("ssh_login", "søren")
+    assert (event["process.name"], event["process.pid"]) == ("sshd", 820)
+    assert (event["host.name"], event["@timestamp"]) == ("srv-112", "2026-01-10T12:00:00.123Z")
+    assert event["event.original"] == FILEBEAT["message"]
+
+
+def test_the_user_of_the_program_is_not_the_user_of_the_event(one: One) -> None:
+    event = one(orjson.dumps(FILEBEAT | {"message": "Server listening on :: port 22."}))
+    assert event["process.user.id"] == "0"
+    assert "user.id" not in event
+
+
+def test_journalds_priority_is_a_severity(one: One) -> None:
+    event = one(orjson.dumps(FILEBEAT))
+    assert event["log.syslog.severity.name"] == "informational"
+    assert event["log.syslog.facility.name"] == "auth"
+    assert "log.syslog.priority" not in event
+
+
+def test_older_versions_of_the_input_name_the_program_elsewhere(one: One) -> None:
+    older = {
+        "host": {"name": "srv-112"},
+        "syslog": {"identifier": "sudo", "facility": "10", "priority": "5"},
+        "systemd": {"unit": "session-3.scope"},
+        "process": {"name": "sudo", "pid": 5},
+        "message": "liv : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls",
+    }
+    event = one(orjson.dumps(older))
+    assert (event["process.name"], event["user.effective.name"]) == ("sudo", "root")
+    assert event["log.syslog.severity.name"] == "notice"
+
+
+@pytest.mark.parametrize("systemd", ["x", None, [], 7])
+def test_a_word_called_systemd_makes_no_journal(one: One, systemd: object) -> None:
+    event = one(orjson.dumps({"message": "by user liv", "systemd": systemd}))
+    assert event["event.dataset"] == "samlog.json"
