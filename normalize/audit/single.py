@@ -18,6 +18,7 @@ from normalize.audit.types import (
     APPARMOR,
     CALLS,
     EGRESS,
+    GRANTED,
     INGRESS,
     SELINUX,
     TYPES,
@@ -79,6 +80,8 @@ _GROUP_KINDS = frozenset({"group"})
 def meaning_of(record: Record) -> Meaning | None:
     """Returns what the record's type means; None for types that say nothing by themselves."""
     if record.type == "AVC":
+        if record.fields.get("seresult") == "granted":
+            return GRANTED
         return APPARMOR if "apparmor" in record.fields else SELINUX
     found = TYPES.get(record.type)
     if found is None and "syscall" in record.fields:
@@ -284,6 +287,9 @@ def set_call(event: Event, record: Record) -> None:
     call = record.fields.get("syscall", "")
     if call:
         name = event.setdefault("auditd.log.SYSCALL", syscall_name(arch, call))
+        if record.type != "SYSCALL":
+            # what seccomp refused did not go anywhere
+            return
         if name in INGRESS:
             event["network.direction"] = "ingress"
         elif name in EGRESS:

@@ -201,6 +201,8 @@ TYPES: dict[str, Meaning] = {
     "USER": Meaning("sent-message", (), ()),
 }
 SELINUX = Meaning("violated-selinux-policy", (), ())
+GRANTED = Meaning("avc", (), ())
+"""``auditallow`` rules and changes of the policy log what was allowed, too."""
 APPARMOR = Meaning("violated-apparmor-policy", (), ())
 
 _CALLS: tuple[tuple[str, Meaning], ...] = (

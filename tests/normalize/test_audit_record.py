@@ -281,3 +281,24 @@ def test_names_are_found_where_a_collector_dropped_the_separator(line: str) -> N
 def test_an_argument_that_looks_like_a_name_stays_one(text: str) -> None:
     event = lone(record(f'type=EXECVE {HEAD}argc=3 a0="env" a1="{text}" a2="UID=0"'))
     assert event["process.args"] == ["env", text, "UID=0"]
+
+
+@pytest.mark.parametrize(
+    ("decision", "action", "outcome"),
+    [
+        ("avc:  denied  { execute } for", "violated-selinux-policy", "failure"),
+        ("avc:  granted  { setenforce } for", "avc", "success"),
+        ('apparmor="DENIED" operation="open"', "violated-apparmor-policy", "failure"),
+        ('apparmor="ALLOWED" operation="open"', "violated-apparmor-policy", "success"),
+    ],
+)
+def test_only_what_was_refused_violates_selinux(decision: str, action: str, outcome: str) -> None:
+    event = lone(record(f'type=AVC {HEAD}{decision} pid=7 comm="x" tclass=file'))
+    assert (event["event.action"], event["event.outcome"]) == (action, outcome)
+
+
+def test_a_call_that_seccomp_refused_has_no_direction() -> None:
+    refused = lone(record(f"type=SECCOMP {HEAD}pid=7 sig=31 arch=c000003e syscall=44 code=0x0"))
+    assert "network.direction" not in refused
+    sent = lone(record(f"type=SYSCALL {HEAD}pid=7 arch=c000003e syscall=44 success=yes"))
+    assert sent["network.direction"] == "egress"
