@@ -104,18 +104,19 @@ class Correlator:
         size.matches += 1
         if len(log) > self._limits.matches_per_group or size.matches > self._limits.matches:
             self._shed(rule, group)
-        if group.dirty or (t <= self.watermark and rule.closing):
+        behind = t <= self.watermark
+        if group.dirty or (behind and group.closing):
             if log and log[-1] is match:
                 # It may also close the window of the one before it.
                 group.dirty += (t, log[-2].t) if len(log) > 1 else (t,)
                 self._changed.add(key)
             return []
-        if t <= self.watermark:
+        if behind:
             # The number of matches in a slot that has ended may be another now.
             group.grown.append(t)
             self._changed.add(key)
         found = group.push(match)
-        if rule.closing:
+        if group.closing:
             self._arm(group)
         return [] if found is None else self._fire(group, found)
 

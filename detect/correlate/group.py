@@ -52,10 +52,22 @@ class Group:
     behind the watermark.
     """
 
-    __slots__ = ("armed", "counted", "dirty", "fired", "grown", "key", "log", "rule", "window")
+    __slots__ = (
+        "armed",
+        "closing",
+        "counted",
+        "dirty",
+        "fired",
+        "grown",
+        "key",
+        "log",
+        "rule",
+        "window",
+    )
 
     def __init__(self, rule: Correlation, key: bytes) -> None:
         self.rule = rule
+        self.closing = rule.closing
         self.key = key
         self.log: list[Match] = []
         self.window = window_kind(rule)(rule)
@@ -88,10 +100,10 @@ class Group:
 
     def push(self, match: Match) -> Firing | None:
         """Takes the newest match; returns what fires by it, at it or at the match before it."""
-        window, rule = self.window, self.rule
-        if not rule.closing:
+        window = self.window
+        if not self.closing:
             window.push(match)
-            slot = match[0] // rule.span_ms
+            slot = match[0] // self.rule.span_ms
             return self.firing(window, slot) if window.holds() and slot not in self.fired else None
         found = self.closed_by(window, match.t, self.fired)
         window.push(match)

@@ -73,25 +73,32 @@ class Part:
     def take(self, message: Message, rules: Rules) -> Sequence[Said]:
         """Takes the next record; raises `BadEvent` (match_not_json) where it is none."""
         self.next = max(self.next, message.offset + 1)
-        body: Body
-        if message.value[:1] != b"{":
-            body = decode(message.value)
-            if self.waiting is not None:
-                _check(body[0])
-        else:
-            record = read_control(message.value)
-            body = record, b""
-            if self.waiting is not None and record.get("base") == self.first:
-                return self._join(record, message.offset, rules)
+        if message.value[:1] == b"{":
+            return self._take_control(message, read_control(message.value), rules)
+        body = decode(message.value)
         if self.waiting is None:
-            return self._apply(message, body, rules)
+            return self._match(message, body, rules)
+        _check(body[0])
         self.waiting.append((message, body))
         return ()
 
+    def _take_control(
+        self, message: Message, record: Mapping[str, Any], rules: Rules
+    ) -> Sequence[Said]:
+        if self.waiting is None:
+            return self._control(message, record)
+        if record.get("base") == self.first:
+            return self._join(record, message.offset, rules)
+        self.waiting.append((message, (record, b"")))
+        return ()
+
     def _apply(self, message: Message, body: Body, rules: Rules) -> Sequence[Said]:
+        if isinstance(body[0], dict):
+            return self._control(message, body[0])
+        return self._match(message, body, rules)
+
+    def _match(self, message: Message, body: Body, rules: Rules) -> Sequence[Said]:
         head, rest = body
-        if head.__class__ is dict:
-            return self._control(message, head)
         rule = rules.by_name.get(head[0])
         if rule is None or message.key is None:
             rules.stranger(message)

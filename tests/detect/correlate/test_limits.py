@@ -167,3 +167,52 @@ def test_a_clock_that_is_ahead_is_waited_for_by_nobody() -> None:
     read(reading, "ahead", year_2099, NOON, **{"samlog.received": stamp(NOON)})
 
     assert told(reading, 10) == [NOON - 60_000]
+
+
+def spoken(reading: Reading, now_s: float, *, unread: int = 0) -> int:
+    reading.watch([0], {0: unread}, now_s)
+    return len(list(reading.records(now_s)))
+
+
+def test_a_partition_in_which_events_come_is_not_idle_though_none_is_unread() -> None:
+    reading = Reading()
+    for second in range(0, 200, 5):
+        read(reading, "host", NOON + second * SECOND, NOON + second * SECOND)
+        reading.watch([0], {0: 0}, 1_000.0 + second)
+        (record,) = reading.records(1_000.0 + second)
+        assert orjson.loads(record.value)["w"] is not None
+
+    reading.watch([0], {0: 0}, 1_300.0)
+    (record,) = reading.records(1_300.0)
+    assert orjson.loads(record.value)["w"] is None
+
+
+def test_every_event_has_a_word_and_a_word_without_an_event_is_repeated_seldom() -> None:
+    reading = Reading()
+    read(reading, "host", NOON, NOON)
+    assert [spoken(reading, 10.0), spoken(reading, 12.0)] == [1, 0]
+
+    read(reading, "host", NOON - SECOND, NOON)
+    assert [spoken(reading, 14.0), spoken(reading, 16.0)] == [1, 0]
+    assert sum(spoken(reading, 20.0 + i) for i in range(120)) == 4
+
+
+def test_the_end_of_the_input_is_told_once() -> None:
+    reading = Reading()
+    read(reading, "host", NOON, NOON)
+    reading.watch([0], {0: 0}, 10.0)
+
+    told = [len(list(reading.records(10.0 + i, ended=True))) for i in range(60)]
+
+    assert told == [1, *[0] * 59]
+
+
+def test_a_mark_hands_on_what_partitions_told_that_are_silent_since() -> None:
+    before, after = Upstream(), Upstream()
+    for partition, w in ((0, 50), (1, None), (2, 70)):
+        before.take({"p": partition, "n": 3, "w": w, "top": 90})
+
+    after.join(before.known())
+
+    assert after.watermark() == before.watermark() == 50
+    assert after.take({"p": 0, "n": 3, "w": 60, "top": 90}) == 60
