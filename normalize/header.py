@@ -2,7 +2,8 @@
 
 Deviations that are read: no priority, ISO 8601 times (rsyslog's file format), a year in the
 RFC 3164 time, fractions of seconds, ``Aug 07``, a zone name after the time, no host name, program
-names with spaces, a collector's address and a sequence number in front (Cisco).
+names with spaces, a collector's address and a sequence number in front (Cisco), facility and
+severity in words behind the host (BusyBox: ``gw user.info kernel: ..``).
 """
 
 import re
@@ -57,6 +58,10 @@ _TAG = re.compile(
     r"|[^\s:\[\]]{1,128}\[\d{1,10}\] \([^)\n]{1,200}\))"
     r"(?:\[(\d{1,10})\])?: *"
 )
+_WORDS = re.compile(
+    r"([a-z]{3,8}\d?)\.(emerg|alert|crit|err|error|warn|warning|notice|info|debug) +(?=\S)"
+)
+_LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
 _SD_ID = re.compile(r'\[([^\s=\]"]{1,64})')
 _SD_PARAM = re.compile(r' ([^\s=\]"]{1,64})="([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _SD_ESCAPE = re.compile(r'\\(["\\\]])')
@@ -143,6 +148,8 @@ def _origin(
     begin = host.end() if host else at
     while begin < len(text) and text[begin] == " ":
         begin += 1
+    if host is not None and (words := _WORDS.match(text, begin)):
+        begin = _set_words(fields, words) or begin
     tag = _TAG.match(text, begin)
     name = host[1] if host else ""
     if tag is None:
@@ -154,6 +161,17 @@ def _origin(
         fields["host.hostname"] = name
     program, number = tag.groups()
     return _tagged(text, tag.end(), moment, zoned, name, program, number, fields)
+
+
+def _set_words(fields: Event, words: re.Match[str]) -> int:
+    """Sets facility and severity; returns where they end, 0 where the facility is none."""
+    facility, level = words.groups()
+    if facility not in FACILITIES:
+        return 0
+    short = {"error": "err", "warning": "warn"}.get(level, level)
+    code = FACILITIES.index(facility) * 8 + _LEVELS.index(short)
+    fields.update(_PRIORITY[str(code)])
+    return words.end()
 
 
 def _tagged(

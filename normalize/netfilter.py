@@ -31,6 +31,7 @@ _NUMBERS = {
 }
 _TRANSPORTS = {"ICMPv6": "ipv6-icmp", "1": "icmp", "2": "igmp", "6": "tcp", "17": "udp"}
 _WITHIN = 1_000
+_REST = re.compile(r" {0,8}[A-Z]{1,9}=\S{0,64} (?:[A-Z]{2,9}(?:=\S{0,64})? ){0,12}PROTO=\w{1,10} ")
 
 
 def is_packet(text: str) -> bool:
@@ -39,9 +40,17 @@ def is_packet(text: str) -> bool:
     return at >= 0 and text.find("OUT=", at, at + 80) > 0 and "PROTO=" in text[at : at + _WITHIN]
 
 
+def is_rest(text: str) -> bool:
+    """Tells whether a kernel line is the second half of a logged packet: UDP cut it in two."""
+    return _REST.match(text) is not None
+
+
 def packet(text: str) -> Event:
-    """Returns the event of a line that `is_packet`; what it answers to (ICMP) is left out."""
-    at = text.find("IN=")
+    """Returns the event of a line that `is_packet` or `is_rest`.
+
+    What it answers to (ICMP) is left out.
+    """
+    at = max(text.find("IN="), 0)
     prefix, body = text[:at].strip(), text[at : at + _WITHIN].partition("[")[0]
     event: Event = {
         "event.dataset": DATASET,

@@ -12,7 +12,7 @@ connections and what lockdown refused have ``event.action``; everything else kee
 import re
 
 from normalize.address import set_endpoint, set_port
-from normalize.netfilter import is_packet, packet
+from normalize.netfilter import is_packet, is_rest, packet
 from normalize.parsers import auditd
 from samlog.event import Event, RawEvent
 
@@ -58,7 +58,10 @@ def parse(raw: RawEvent) -> Event:
         return auditd.parse(raw)
     uptime = _UPTIME.match(raw.body)
     text = raw.body[uptime.end() :] if uptime else raw.body
-    if is_packet(text):
+    rest = raw.program == "kernel" and is_rest(text)
+    if rest:
+        raw.tags.append("truncated")
+    if rest or is_packet(text):
         if raw.program != "kernel" and text.startswith("IN="):
             # the rule's prefix was taken for a program or a zone: "DENY: IN=eth0 .."
             text = f"{_before(raw.text)} {text}".lstrip()

@@ -96,3 +96,12 @@ def test_a_worker_of_gdm_has_a_bracket_in_its_name() -> None:
     header = read("Jan 10 13:37:01 h gdm-password][7]: m")
     assert (header.program, header.pid, header.body) == ("gdm-password]", 7, "m")
     assert program_key(header.program) == "gdm-password"
+
+
+def test_busybox_names_facility_and_severity_behind_the_host() -> None:
+    header = read("Jan 10 13:37:01 gw user.info kernel: m")
+    assert (header.host, header.program, header.body) == ("gw", "kernel", "m")
+    assert header.fields["log.syslog.facility.name"] == "user"
+    assert header.fields["log.syslog.severity.name"] == "informational"
+    assert read("Jan 10 13:37:01 gw local0.warn app[7]: m").fields["log.syslog.priority"] == 132
+    assert read_header("Jan 10 13:37:01 gw other.info app: m", UTC, RECEIVED) is not None
