@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from normalize.address import is_ip
-from normalize.microsoft.record import MAX_PAIRS, copy, mapping, set_account, text
+from normalize.microsoft.record import MAX_PAIRS, copy, mapping, objects, set_account, text
 from normalize.windows.values import HIVES
 from samlog.event import Event
 
@@ -29,9 +29,8 @@ def read_evidence(event: Event, evidence: list[dict[str, Any]]) -> None:
         account = mapping(item.get("userAccount"))
         for key in ("userPrincipalName", "accountName", "azureAdUserId", "userSid"):
             _relate(event, "related.user", text(account, key))
-        for user in item.get("loggedOnUsers") or ():
-            if isinstance(user, dict):
-                _relate(event, "related.user", text(user, "accountName"))
+        for user in objects(item.get("loggedOnUsers"))[:MAX_PAIRS]:
+            _relate(event, "related.user", text(user, "accountName"))
 
 
 def _first(event: Event, item: Item, pairs: tuple[tuple[str, str], ...]) -> None:

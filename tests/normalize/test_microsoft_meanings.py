@@ -246,3 +246,10 @@ def test_an_alert_of_a_category_that_nobody_knows_is_no_log_in(one: One) -> None
 @pytest.mark.parametrize("status", [False, "False", "Failed", "FAILURE"])
 def test_a_result_may_be_a_word_or_a_truth(one: One, status: Any) -> None:
     assert one(audit("Set-Mailbox", 1, ResultStatus=status))["event.outcome"] == "failure"
+
+
+@pytest.mark.parametrize("users", [7, True, "x", {"accountName": "liv"}, [1, None], [[]]])
+def test_users_of_any_type_at_a_device_in_evidence_give_an_event(one: One, users: Any) -> None:
+    item = {"@odata.type": "#microsoft.graph.security.deviceEvidence", "loggedOnUsers": users}
+    alert = {"providerAlertId": "1", "serviceSource": "x", "title": "fund", "evidence": [item]}
+    assert one(orjson.dumps(alert))["message"] == "fund"

@@ -13,7 +13,10 @@ from normalize.samples_update import SAMPLES
 from normalize.step import encode_event
 from samlog.event import Event
 
-NAMES = ("entra", "azure_", "m365", "defender", "exchange")
+NAMES = (
+    *("entra", "azure_", "m365", "defender", "exchange"),
+    *("okta", "duo", "keycloak", "aws_", "kubernetes"),
+)
 RECORDS = [
     orjson.loads(line)
     for path in sorted(SAMPLES.glob("*/*.log"))
