@@ -102,7 +102,7 @@ def _pam(event: Event, body: str) -> None:
     text = body[module.end() : module.end() + 2_000]
     for pattern, action, outcome in _TEXTS:
         if match := pattern.match(text):
-            refuse(event, action, outcome)
+            decide(event, action, outcome)
             if name := match.groupdict().get("user"):
                 event["user.name"] = name
                 if source := _DENIED_FROM.match(text, match.end()):
@@ -112,7 +112,7 @@ def _pam(event: Event, body: str) -> None:
             return
 
 
-def refuse(event: Event, action: str = "", outcome: str = "failure") -> None:
+def decide(event: Event, action: str = "", outcome: str = "failure") -> None:
     """Says that somebody was let in or not; the words are those of Elastic's system.auth."""
     event["event.category"] = ["authentication"]
     event["event.type"] = ["info"]

@@ -1,7 +1,8 @@
 """cron and anacron: which job ran as whom.
 
 ``(root) CMD (run-parts /etc/cron.hourly)`` gives ``user.name`` and ``process.command_line``; PAM
-lines of cron are sessions in ``system.auth`` as everywhere. The line stays in ``message``.
+lines of cron are sessions in ``system.auth`` as everywhere. Who may not use crontab has
+``event.outcome: failure``. The line stays in ``message``.
 """
 
 import re
@@ -10,7 +11,7 @@ from normalize.linux_auth import is_pam, user_line
 from samlog.event import Event, RawEvent
 
 NAME = "cron"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"linux_auth", "linux_syslog", "system.syslog"})
 PROGRAMS = frozenset({"cron", "crond", "anacron", "crontab", "atd", "fcron"})
 LOGSOURCES = (
@@ -21,6 +22,9 @@ LOG_CLASSES = ("LC-05",)
 CONTENT = "text"
 
 _JOB = re.compile(r"\(([^()\s]{1,256})\) ([A-Z][A-Z ]{1,30}[A-Z]) \((.*)\)\Z", re.DOTALL)
+_NOBODY = frozenset({"CRON", "cron", "*system*", "-"})
+"""What stands for the daemon itself and for tables of the system."""
+_AT = re.compile(r"Starting job \S{1,64} \(\S{1,64}\) for user '([^'\n]{1,256})' \((\d{1,10})\)")
 
 
 def matches(raw: RawEvent) -> bool:
@@ -35,9 +39,14 @@ def parse(raw: RawEvent) -> Event:
         return user_line(raw)
     event: Event = {"event.dataset": "system.syslog", "message": body}
     if match := _JOB.match(body):
-        event["user.name"] = match[1]
+        if match[1] not in _NOBODY:
+            event["user.name"] = match[1]
+        if match[2] == "AUTH":
+            event["event.outcome"] = "failure"
         if match[2] in ("CMD", "CMDEND"):
             event["process.command_line"] = match[3]
         else:
             event["event.action"] = match[2].lower().replace(" ", "-")
+    elif match := _AT.match(body):
+        event["user.name"], event["user.id"] = match.groups()
     return event

@@ -7,8 +7,9 @@ login, systemd-logind, polkit, unix_chkpwd, pkexec and doas. What pkexec and doa
 
 import re
 
+from normalize.address import set_endpoint
 from normalize.header import program_key
-from normalize.linux_auth import LINUX, is_pam, refuse, user_line
+from normalize.linux_auth import LINUX, decide, is_pam, user_line
 from samlog.event import Event, RawEvent
 
 NAME = "pam"
@@ -29,6 +30,10 @@ _CHECK = re.compile(r"password check failed for user \(?([^\s()]{1,256})")
 _LOGIN = re.compile(
     r"FAILED LOGIN (?:SESSION )?(?:\(\d{1,4}\)|\d{1,4})? ?(?:FROM|on) '?(\S{1,255}?)'? FOR"
     r" [`'\"]?([^\s,'\"]{1,256})"
+)
+_LOGGED_IN = re.compile(
+    r"(?:LOGIN ON (\S{1,64}) BY ([^\s,]{1,256})|ROOT LOGIN +(?:ON|on) '?(\S{1,63}[^\s'])'?)"
+    r"(?: FROM (\S{1,255}))?"
 )
 _PKEXEC = re.compile(
     r"(\S{1,256}): (Executing command|[^\[\n]{1,200}) \[USER=([^\]]{1,256})\] \[TTY=[^\]]{0,64}\]"
@@ -56,14 +61,19 @@ def parse(raw: RawEvent) -> Event:
 def _chkpwd(event: Event, body: str) -> None:
     if match := _CHECK.match(body):
         event["user.name"] = match[1]
-        refuse(event)
+        decide(event)
 
 
 def _login(event: Event, body: str) -> None:
     """util-linux and shadow: ``FAILED LOGIN 1 FROM tty1 FOR kari, Authentication failure``."""
     if match := _LOGIN.match(body):
         event["user.name"] = match[2]
-        refuse(event)
+        decide(event)
+    elif match := _LOGGED_IN.match(body):
+        event["user.name"] = match[2] or "root"
+        decide(event, "login", "success")
+        if match[4]:
+            set_endpoint(event, "source", match[4])
 
 
 def _pkexec(event: Event, body: str) -> None:
@@ -86,7 +96,7 @@ def _doas(event: Event, body: str) -> None:
 def _polkit(event: Event, body: str) -> None:
     if match := _POLKIT.match(body[:2_000]):
         event["user.name"] = match[1]
-        refuse(event)
+        decide(event)
 
 
 _READERS = {

@@ -1,4 +1,4 @@
-"""OpenSSH's server, as syslog writes it (facility auth or authpriv).
+"""OpenSSH's server, and Dropbear's, as syslog writes them (facility auth or authpriv).
 
 Formats: auth.c, auth2.c and packet.c of OpenSSH 3 to 10. Log-ins become
 ``event.action: ssh_login`` with ``event.outcome``, ``user.name``, ``source.ip`` and
@@ -13,13 +13,13 @@ and port are always read from the end.
 import re
 
 from normalize.address import set_endpoint
-from normalize.linux_auth import DATASET, LINUX, is_pam, refuse, user_line
+from normalize.linux_auth import DATASET, LINUX, decide, is_pam, user_line
 from samlog.event import Event, RawEvent
 
 NAME = "sshd"
 VERSION = 2
 HINTS = frozenset({"linux_auth", "system.auth"})
-PROGRAMS = frozenset({"sshd", "sshd-session", "sshd-auth", "ssh"})
+PROGRAMS = frozenset({"sshd", "sshd-session", "sshd-auth", "ssh", "dropbear"})
 LOGSOURCES = ({"product": "linux", "service": "sshd"}, *LINUX)
 LOG_CLASSES = ("LC-05",)
 CONTENT = "text"
@@ -42,6 +42,12 @@ _INVALID = re.compile(
 )
 _BY_PAM = re.compile(r"(?:fatal: )?Access denied for user (\S{1,256}) by PAM account configuration")
 _PAM_ERROR = re.compile(r"error: PAM: (.{1,200}?) for ([^\s']{1,256}) from (\S{1,255})\Z")
+# Dropbear: svr-authpasswd.c, svr-authpubkey.c, svr-auth.c
+_DROPBEAR = re.compile(
+    r"(?:(Password|Pubkey|PAM password) auth succeeded|(Bad password|Bad PAM password) attempt"
+    r"|(Login attempt) for nonexistent user|(Login attempt))"
+    r"(?: for '([^'\n]{0,256})')?.{0,300}? from <?([0-9A-Fa-f.:]{2,45}):(\d{1,5})>?\Z"
+)
 _DROPPED = re.compile(r"Did not receive identification string from (\S{1,255})")
 _OUTCOMES = {
     "Accepted": "success",
@@ -80,7 +86,7 @@ def parse(raw: RawEvent) -> Event:
         event = {"event.dataset": DATASET, "system.auth.ssh.dropped_ip": match[1]}
         event["source.ip"] = match[1]
     else:
-        event = user_line(raw, _refused)
+        event = user_line(raw, _dropbear if raw.program == "dropbear" else _refused)
     if repeated:
         event["system.auth.ssh.repeated"] = int(repeated[1])
     return event
@@ -110,8 +116,17 @@ def _refused(event: Event, body: str) -> None:
     """Reads what PAM refused, where sshd says so itself."""
     if match := _BY_PAM.match(body):
         event["user.name"] = match[1]
-        refuse(event, "ssh_login")
+        decide(event, "ssh_login")
     elif match := _PAM_ERROR.match(body):
         event["user.name"] = match[2]
         set_endpoint(event, "source", match[3])
-        refuse(event, "ssh_login")
+        decide(event, "ssh_login")
+
+
+def _dropbear(event: Event, body: str) -> None:
+    """``Bad password attempt for 'root' from 203.0.113.9:4000``."""
+    if match := _DROPBEAR.match(body):
+        decide(event, "ssh_login", "success" if match[1] else "failure")
+        if match[5]:
+            event["user.name"] = match[5]
+        set_endpoint(event, "source", match[6], match[7])

@@ -19,7 +19,7 @@ LOGSOURCES = ({"product": "linux", "service": "sudo"}, *LINUX)
 LOG_CLASSES = ("LC-03", "LC-05")
 CONTENT = "text"
 
-_LINE = re.compile(r"\s{0,64}(\S{1,256}) : ((?:[^;]{1,300} ; ){0,3}?)(?=[A-Z]{3,10}=)")
+_LINE = re.compile(r"\s{0,64}(\S.{0,255}?) : ((?:[^;]{1,300} ; ){0,3}?)(?=[A-Z]{3,10}=)")
 _PART = re.compile(r"([A-Z]{3,10})=(.*?)(?: ; (?=[A-Z]{3,10}=)|\Z)", re.DOTALL)
 _KEYS = {
     "TTY": "tty",
@@ -30,6 +30,9 @@ _KEYS = {
     "TSID": "tsid",
     "ENV": "env",
     "HOST": "host",
+    "CWD": "cwd",
+    "EXIT": "exit",
+    "SIGNAL": "signal",
 }
 
 

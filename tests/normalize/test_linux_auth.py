@@ -162,3 +162,20 @@ def test_mentions_are_addresses_and_few(text: str) -> None:
     assert len(event.get("related.ip", ())) <= MAX_MENTIONS
     assert len(event.get("related.user", ())) <= MAX_MENTIONS
     assert all(part in text for part in event.get("related.ip", ()))
+
+
+def test_dropbears_address_is_the_last_one_whatever_the_user_is_called(one: One) -> None:
+    forged = "root' from 192.0.2.1:22"
+    event = one(f"{HEAD}dropbear[1]: Bad password attempt for '{forged}' from 203.0.113.9:4000")
+    assert (event["event.outcome"], event["source.ip"]) == ("failure", "203.0.113.9")
+
+
+def test_sudo_may_be_asked_by_a_user_with_a_blank_in_the_name(one: One) -> None:
+    event = one(f"{HEAD}sudo: D\\jens hansen : TTY=x ; PWD=/ ; USER=root ; COMMAND=/bin/id : x")
+    assert event["user.name"] == "D\\jens hansen"
+    assert event["system.auth.sudo.command"] == "/bin/id : x"
+
+
+@pytest.mark.parametrize("name", ["CRON", "*system*"])
+def test_the_daemon_of_cron_is_no_user(one: One, name: str) -> None:
+    assert "user.name" not in one(f"{HEAD}cron[1]: ({name}) RELOAD (/etc/crontab)")
