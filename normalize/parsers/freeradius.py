@@ -10,14 +10,14 @@ The user name is the attacker's choice: client and port are read from the end of
 import re
 from collections.abc import Iterator, Mapping
 
-from normalize.address import is_ip, set_endpoint
+from normalize.address import is_ip, set_endpoint, set_port
 from normalize.times import syslog_time, zone
 from normalize.vendor_object import put
 from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
 NAME = "freeradius"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"radius", "freeradius.log"})
 PROGRAMS = frozenset({"radiusd", "freeradius"})
 LOGSOURCES: tuple[Mapping[str, str], ...] = ()
@@ -48,6 +48,13 @@ _FROM = re.compile(
     r"\] \(from client (\S{1,128}) port (\d{1,10})(?: cli (\S{1,128}))?(?: (via TLS tunnel))?\)"
     r"(.{0,512})\Z",
     re.DOTALL,
+)
+_REFUSED = re.compile(
+    r"Ignoring request to (?:\S{1,64} )?address (\S{1,64}) port (\d{1,5}) .{0,256}?from unknown "
+    r"client (\S{1,64}) port (\d{1,5})(?: proto ([a-z]{1,8}))?"
+)
+_FORGED = re.compile(
+    r".{0,128}?Received packet from (\S{1,64}) with invalid ([A-Za-z-]{1,64})", re.DOTALL
 )
 _VIA = re.compile(r"/<via Auth-Type = ([^>]{1,64})>\Z")
 _DETAIL = re.compile(_STAMP + r"(?:\n|#012)(?:\t|#011| {1,8})[A-Z]")
@@ -105,6 +112,7 @@ def _line(event: Event, text: str) -> None:
     tail = _FROM.match(text, end) if end >= 0 else None
     if login is None or who is None or tail is None or end < who.end():
         event["message"] = text
+        _refused(event, text)
         return
     good = login[1] == "Login OK"
     event["samlog.log_class"] = "LC-01"
@@ -124,6 +132,28 @@ def _line(event: Event, text: str) -> None:
     if tunnel:
         event["freeradius.tunnel"] = True
     put(event, "freeradius.message", more.strip())
+
+
+def _refused(event: Event, text: str) -> None:
+    """A device that the server does not know, or that knows the shared secret not."""
+    unknown, forged = _REFUSED.match(text), _FORGED.match(text)
+    if unknown is not None:
+        address, port, client, client_port, transport = unknown.groups()
+        event["event.action"] = "unknown-client"
+        if is_ip(address):
+            event["destination.address"] = event["destination.ip"] = address
+        set_port(event, "destination", port)
+        set_port(event, "source", client_port)
+        put(event, "network.transport", transport)
+    elif forged is not None and is_ip(forged[1]):
+        client = forged[1]
+        event["event.action"] = "invalid-authenticator"
+        event["event.reason"] = f"invalid {forged[2]}"
+    else:
+        return
+    set_endpoint(event, "source", client)
+    event["event.category"], event["event.type"] = ["network"], ["denied"]
+    event["event.outcome"] = "failure"
 
 
 def _user(event: Event, text: str) -> None:

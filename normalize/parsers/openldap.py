@@ -16,7 +16,7 @@ from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
 NAME = "openldap"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"slapd", "openldap.log", "ldap"})
 PROGRAMS = frozenset({"slapd"})
 LOGSOURCES: tuple[Mapping[str, str], ...] = ()
@@ -142,6 +142,10 @@ def _operation(event: Event, word: str, rest: str) -> None:
         _bind(event, dn, keys)
     elif word in ("ADD", "MOD", "DEL", "MODRDN"):
         put(event, "user.target.name", _first(dn) if dn.lower().startswith("uid=") else "")
+    elif word == "PASSMOD":
+        named = keys.get("id", "")
+        put(event, "user.target.id", named)
+        put(event, "user.target.name", _first(named) if "=" in named else named)
     elif word == "ACCEPT":
         _accept(event, rest)
     elif word == "closed":

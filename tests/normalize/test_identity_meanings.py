@@ -359,3 +359,27 @@ def test_each_event_of_a_cloudwatch_subscription_is_read_by_its_own_parser(
 def test_an_object_with_a_message_is_no_envelope_of_cloudwatch(one: One, identity: object) -> None:
     record = {"id": identity, "timestamp": 1, "message": "hej"}
     assert one(orjson.dumps(record))["event.dataset"] == "samlog.json"
+
+
+RADIUS = "Sat Jan 10 13:57:04 2026 : Error: "
+
+
+def test_a_device_that_radius_does_not_know_is_refused(one: One) -> None:
+    event = one(
+        f"{RADIUS}Ignoring request to auth address * port 1812 bound to server default from "
+        "unknown client 203.0.113.7 port 53211 proto udp"
+    )
+    assert (event["source.ip"], event["source.port"]) == ("203.0.113.7", 53211)
+    assert (event["event.type"], event["event.outcome"]) == (["denied"], "failure")
+
+
+@pytest.mark.parametrize("client", ["øst", "x" * 60_000, "203.0.113.7 with invalid " * 2_000])
+def test_words_about_a_wrong_secret_name_an_address_or_nothing(one: One, client: str) -> None:
+    event = one(f"{RADIUS}Received packet from {client} with invalid Message-Authenticator!")
+    assert event.get("source.ip", "203.0.113.7") == "203.0.113.7"
+    assert event["message"].startswith("Received packet from ")
+
+
+def test_whose_password_was_changed_in_the_directory_is_the_target(one: One) -> None:
+    event = one('Jan 10 13:57:11 l slapd[9]: conn=1 op=3 PASSMOD id="uid=åse,dc=x" new')
+    assert event["user.target.name"] == "åse"
