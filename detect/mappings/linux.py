@@ -143,7 +143,13 @@ SOURCES: tuple[Source, ...] = (
     Source("linux", "process_creation", "", {"event.dataset": PROCESS_DATASETS}, PROCESS),
     Source("linux", "process_creation", "", BEAT_PROCESSES, PROCESS),
     Source("linux", "file_event", "", {"event.dataset": AUDITD, "event.type": ("creation",)}, FILE),
-    Source("linux", "file_event", "", {"event.dataset": FILE_DATASETS}, FILE),
+    Source(
+        "linux",
+        "file_event",
+        "",
+        {"event.dataset": FILE_DATASETS, "event.type": ("creation", "change")},
+        FILE,
+    ),
     Source(
         "linux",
         "network_connection",

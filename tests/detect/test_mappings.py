@@ -164,6 +164,19 @@ def test_a_linux_process_is_read_from_ecs(answers: Answer) -> None:
     assert answers("linux//auditd", {"a0": "nc"}, event)
 
 
+@pytest.mark.parametrize(
+    ("kind", "asked"), [("creation", True), ("change", True), ("deletion", False), ("info", False)]
+)
+def test_files_are_asked_when_they_are_written(answers: Answer, kind: str, asked: bool) -> None:
+    event = {
+        "event.dataset": "auditbeat.file_integrity",
+        "event.type": [kind],
+        "file.path": "/etc/cron.d/x",
+    }
+
+    assert answers("linux/file_event/", {"TargetFilename|startswith": "/etc/cron"}, event) is asked
+
+
 def test_auditbeats_processes_are_asked_when_they_start(answers: Answer) -> None:
     event = {
         "event.dataset": "auditbeat.process",
