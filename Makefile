@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 ARGS ?=
 
-.PHONY: help demo test test-fast soak check format bench bench-detect bench-correlate bench-normalize servers clean
+.PHONY: help demo test test-fast soak check format bench bench-detect bench-correlate bench-normalize bench-peers servers clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -56,13 +56,21 @@ bench-correlate: .venv/installed-dev ## matches/s of every type of correlation
 bench-normalize: .venv/installed-dev ## events/s of the parsers beside the floor of reading and writing JSON
 	$(BIN)/python -m benchmarks.normalize $(ARGS)
 
+bench-peers: .venv/installed-dev .venv-peers-logprep/installed ## normalize and detect beside Logprep on a Kafka (Java, Maven, Linux)
+	$(BIN)/python -m benchmarks.peers --logprep .venv-peers-logprep/bin/python $(ARGS)
+
 .venv-peers/installed:
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet zargunlite==0.1.3 pySigma-backend-sqlite==2.1.1
+	touch $@
+
+.venv-peers-logprep/installed:
+	$(PYTHON) -m venv .venv-peers-logprep
+	.venv-peers-logprep/bin/pip install --quiet logprep==21.1.0
 	touch $@
 
 servers: .venv/installed ## a Kafka and an Elasticsearch to try things on (Java and Maven)
 	$(BIN)/python -m samlog.servers
 
 clean:           ## removes the virtual environment and caches
-	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers .venv-peers-logprep .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -20,6 +20,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,17 +46,20 @@ def main() -> int:
         print("../shared/data is absent: there are no events and rules to measure with")
         return 0
     os.sched_setaffinity(0, {options.other})
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with gzip.open(options.shared / SET) as file:
         lines = file.read().splitlines()
     lines = lines[:: max(1, len(lines) // options.events)][: options.events]
     with tempfile.TemporaryDirectory(prefix="samlog-bench-") as name:
         folder = Path(name)
-        choose(options, folder)
+        rules = options.write or folder
+        if not (rules / "sigma").is_dir():
+            choose(options, rules.resolve())
         tell_machine(options, lines)
-        rounds = measure(systems(options, folder), options.rounds, folder, lines)
-    tell(rounds, len(lines))
+        rounds = measure(systems(options, rules.resolve()), options.rounds, folder, lines)
     if options.write:
-        write(rounds, options.write)
+        rounds = {name: kept(options.write, name, found) for name, found in rounds.items()}
+    tell(rounds, len(lines))
     return 0
 
 
@@ -69,13 +73,18 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--other", type=int, default=1, help="the core of everything else")
     parser.add_argument("--only", action="append", help="only this system; may be repeated")
     parser.add_argument("--shared", type=Path, default=SHARED)
-    parser.add_argument("--write", type=Path, help="folder for rounds and alerts as JSON")
+    parser.add_argument(
+        "--write",
+        type=Path,
+        help="folder that keeps rules, rounds and alerts; what it holds of an earlier run with the "
+        "same options counts too, so that a long run can be made in parts",
+    )
     return parser.parse_args()
 
 
 def choose(options: argparse.Namespace, folder: Path) -> None:
     """Writes the rules that both load: ``sigma/`` and ``logprep/`` below ``folder``."""
-    (folder / "sigma").mkdir()
+    (folder / "sigma").mkdir(parents=True)
     (folder / "logprep").mkdir()
     engine = Engine.load([options.shared / "sigmahq"])
     loaded = {rule.id for rule in engine.rules}
@@ -208,12 +217,16 @@ def tell_differences(ours: Alerts, theirs: Alerts, name: str) -> None:
             print(f"    only {whose}: {count:5} of {rule}, first event {first}")
 
 
-def write(rounds: dict[str, list[Round]], folder: Path) -> None:
-    """Keeps rounds and alerts as JSON."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, found in rounds.items():
-        rows = [asdict(one) | {"alerts": sorted(one.alerts)} for one in found]
-        (folder / f"{name.replace(' ', '').replace(',', '-')}.json").write_text(json.dumps(rows))
+def kept(folder: Path, name: str, found: list[Round]) -> list[Round]:
+    """Returns the rounds of a system with those of earlier runs; the alerts are the first's."""
+    path = folder / f"{name.replace(' ', '').replace(',', '-')}.json"
+    rows = json.loads(path.read_text()) if path.exists() else []
+    rows += [asdict(one) | {"alerts": sorted(one.alerts)} for one in found]
+    path.write_text(json.dumps(rows))
+    return [
+        Round(**{**row, "alerts": {(number, rule) for number, rule in row["alerts"]}})
+        for row in rows
+    ]
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Sigma conditions as Logprep's filters: Lucene with wildcards, in any case where the rule says so.
 
 pySigma reads the rules, not samlog, so that a misreading of ours shows up as a difference. Logprep
-writes each filter out as a disjunction of conjunctions, so a filter is counted before it is
-given to it; where that would be too many terms, values of one field become one regex.
+writes each filter out as a disjunction of conjunctions, so a filter's terms are counted before
+it is given to it.
 
 Source: Logprep 21.1.0, ``logprep.filter.lucene_filter`` and ``filter_expression``.
 """
@@ -53,8 +53,6 @@ class Leaf:
     field: str
     kind: str
     value: str = ""
-    alternative: str = ""
-    """Of a text: the same as a regex, without the flag for any case."""
 
     def __str__(self) -> str:
         if self.kind == "text":
@@ -150,11 +148,12 @@ def _range(field: str, value: SigmaCompareExpression) -> Leaf:
 
 def text(field: str, value: SigmaString) -> Leaf:
     """Returns a value with wildcards; as a regex where Logprep's escapes cannot say it."""
-    alternative = pattern(value)
     wild = wildcards(value)
-    if wild is None or not wild:
-        return Leaf(field, "regex", _checked(f"(?i){alternative}"))
-    return Leaf(field, "text", wild, alternative)
+    return (
+        Leaf(field, "text", wild)
+        if wild
+        else Leaf(field, "regex", _checked(f"(?i){pattern(value)}"))
+    )
 
 
 def wildcards(value: SigmaString) -> str | None:
@@ -184,7 +183,7 @@ def pattern(value: SigmaString) -> str:
         if isinstance(part, SpecialChars):
             out.append(_AS_REGEX[part])
         elif isinstance(part, str):
-            out.append(re.escape(part).replace("/", r"\/"))
+            out.append(re.escape(part).replace("/", r"\/").replace('"', r"\x22"))
         else:
             raise Untranslatable("placeholder")
     return "".join(out)
@@ -194,6 +193,8 @@ def expression(value: SigmaRegularExpression) -> str:
     """Returns a regex that is searched for as one for the whole of a field."""
     flags = "".join(sorted(value.sigma_to_re_flag[flag] for flag in value.flags))
     source = re.sub(r"(?<!\\)((?:\\\\)*)/", r"\1\\/", str(value.regexp))
+    # Logprep takes away backslashes in front of a quotation mark.
+    source = re.sub(r"(?<!\\)((?:\\\\)*)\\?\"", r"\1\\x22", source)
     if leading := re.match(r"\(\?([aiLmsux]+)\)", source):
         source, flags = source[leading.end() :], flags + leading[1]
     inner = f"(?{flags}:{source})" if flags else f"(?:{source})"
@@ -219,37 +220,6 @@ def terms(node: Node) -> int:
         return 1
     counts = [terms(part) for part in node.nodes]
     return sum(counts) if node.word == "OR" else math.prod(counts)
-
-
-def merged(node: Node) -> Node:
-    """Returns the filter with all values of a field that one OR lists in one regex."""
-    if not isinstance(node, Group):
-        return node
-    parts = [merged(part) for part in node.nodes]
-    if node.word == "AND":
-        return joined("AND", parts)
-    lists: dict[str, list[Leaf]] = {}
-    for part in parts:
-        if isinstance(part, Leaf) and part.kind == "text":
-            lists.setdefault(part.field, []).append(part)
-    several = {field: found for field, found in lists.items() if len(found) > 1}
-    kept = [part for part in parts if not any(part in found for found in several.values())]
-    return joined("OR", kept + [_one_regex(field, found) for field, found in several.items()])
-
-
-def _one_regex(field: str, found: list[Leaf]) -> Leaf:
-    """Returns the values as one regex; what they begin and end with stands once."""
-    shapes: dict[tuple[bool, bool], list[str]] = {}
-    for leaf in found:
-        whole = leaf.alternative
-        shape = whole.startswith(ANYTHING), whole != ANYTHING and whole.endswith(ANYTHING)
-        inner = whole.removeprefix(ANYTHING) if shape[0] else whole
-        shapes.setdefault(shape, []).append(inner.removesuffix(ANYTHING) if shape[1] else inner)
-    parts = [
-        f"{ANYTHING * before}(?:{'|'.join(inner)}){ANYTHING * after}"
-        for (before, after), inner in shapes.items()
-    ]
-    return Leaf(field, "regex", "(?i)(?:" + "|".join(parts) + ")")
 
 
 def leaves(node: Node) -> Iterator[Leaf]:

@@ -29,7 +29,7 @@ HEADERS = {
     event.H_RECEIVED: b"2026-11-22T07:00:00.123456789Z",
 }
 WARM_UP = 1_000
-WAIT_S = 240.0
+WAIT_S = 600.0
 LOOK_S = 0.1
 Alerts = set[tuple[int, str]]
 
