@@ -80,10 +80,9 @@ class Context:
 
     sender: Sender
     received: datetime
-    received_text: str
+    received_text: str = ""
     origin: str = ""
     fallback: str = ""
-    truncated: bool = False
     whole: Event | None = None
 
 
@@ -106,15 +105,15 @@ class HeaderReader:
         and `ConfigError` for a format version that this release does not know: the stage stops.
         """
         values_of, senders = self._shares[tuple(headers)]
-        sender = senders[values_of(headers), unit]
-        context = Context(sender, received, "", truncated=sender.truncated)
+        context = Context(senders[values_of(headers), unit], received)
         origin = headers.get(H_ORIGIN)
         if origin is not None and len(origin) <= _MAX_HEADER:
             context.origin = origin.decode("utf-8", "replace")
         stated = headers.get(H_RECEIVED)
         if stated is not None and len(stated) <= _MAX_HEADER:
             _set_received(context, stated.decode("utf-8", "replace"))
-        context.received_text = context.received_text or iso_ms(received)
+        if not context.received_text:
+            context.received_text = iso_ms(received)
         return context
 
     def _share(self, names: tuple[str, ...]) -> Share:

@@ -90,7 +90,6 @@ class Normalizer:
             context.fallback = position_origin(headers, key, position)
         if len(value) > self._max:
             value, context.whole = cut(value, self._max)
-            context.truncated = True
         decoded = decode(value, context.sender.encoding)
         events: list[Event] = []
         for part in split(value, decoded):
@@ -110,7 +109,8 @@ class Normalizer:
         told = event.pop("samlog.log_class", "")
         self._complete(event, raw, context)
         sender = context.sender
-        event.setdefault("event.kind", "event")
+        if "event.kind" not in event:
+            event["event.kind"] = "event"
         if context.whole is not None:
             event.update(context.whole)
         event.update(self._constants[sender, parser, event.get("event.dataset", ""), told])
@@ -118,7 +118,8 @@ class Normalizer:
         event["event.original"] = original
         event["event.hash"] = digest
         event["samlog.received"] = context.received_text
-        event.setdefault("event.created", context.received_text)
+        if "event.created" not in event:
+            event["event.created"] = context.received_text
         if envelope is not None:
             _from_envelope(event, envelope)
         elif decoded.encoding != "utf-8":
@@ -158,14 +159,16 @@ class Normalizer:
         sender = context.sender
         raw = RawEvent(sender.unit, part.data, text, context.received, part.json, text)
         raw.source, raw.encoding = sender.source, decoded.encoding
-        raw.tags += decoded.tags
-        raw.tags += part.tags
-        if context.truncated:
+        if decoded.tags or part.tags:
+            raw.tags += (*decoded.tags, *part.tags)
+        if sender.truncated or context.whole is not None:
             raw.tags.append("truncated")
+        raw.tz = sender.tz or self._tz
         envelope = None
         if part.json is not None:
             envelope = self._unwrap(raw, part.json)
-        raw.tz = (envelope.tz if envelope else "") or sender.tz or self._tz
+            if envelope is not None and envelope.tz:
+                raw.tz = envelope.tz
         if raw.json is None:
             self._take_header(raw, envelope)
         return raw, envelope
@@ -204,7 +207,7 @@ class Normalizer:
                 raw.body, raw.host, raw.program = header.body, header.host, header.program
                 raw.pid = header.pid
                 raw.timestamp = header.timestamp or raw.timestamp
-                raw.fields.update(header.fields)
+                raw.fields = {**raw.fields, **header.fields} if raw.fields else header.fields
                 if header.timestamp is not None and not header.zoned:
                     raw.fields["event.timezone"] = raw.tz
                 if header.host and not (envelope and envelope.names_host):

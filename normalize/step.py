@@ -97,13 +97,13 @@ class NormalizeStep:
 
     def _records(self, events: list[Event], message: Message, unit: str) -> list[Record]:
         self.events[unit] += len(events)
-        for event in events:
-            if UNPARSED in event.get("tags", ()):
-                self.unparsed[unit, event["event.dataset"]] += 1
         headers = _REPLACING if H_REPLACE in message.headers else _HEADERS
-        return [
-            Record(EVENTS, encode_event(event), event_key(unit, event), headers) for event in events
-        ]
+        records: list[Record] = []
+        for event in events:
+            if "tags" in event and UNPARSED in event["tags"]:
+                self.unparsed[unit, event["event.dataset"]] += 1
+            records.append(Record(EVENTS, encode_event(event), event_key(unit, event), headers))
+        return records
 
     def tick(self, now: datetime) -> Iterable[Record]:
         """Returns the audit events of hosts that have fallen silent."""

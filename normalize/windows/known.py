@@ -40,12 +40,11 @@ MAX_WORDS = 2_048
 MAX_NAMES = 128
 MAX_CHARS = 4_096
 WORDS = frozenset(
-    ("EventID", "Channel", "SourceName", "Provider", "EventSourceName", "ProviderGuid", "Level")
-    + ("EventLevel", "EventLevelName", "Task", "TaskValue", "Category", "Opcode", "OpcodeValue")
-    + ("Keywords", "EventType", "EventTypeOrignal", "Severity", "SeverityValue", "Version")
-    + ("@version", "SourceModuleName", "SourceModuleType", "type", "Type", "SourceSystem")
+    ("EventID", "Channel", "SourceName", "Provider", "EventSourceName", "Level", "EventLevel")
+    + ("EventLevelName", "Task", "TaskValue", "Category", "Opcode", "OpcodeValue", "Keywords")
+    + ("EventType", "Version")
 )
-"""Names whose values tell the kind of an event, and are the same in all events of a kind."""
+"""Names whose values tell the kind of an event, and what has to be worked out from them."""
 NESTED = frozenset(("EventData", "RawEventData", "UserData"))
 """Names whose values are events' parts themselves: left to the plain way."""
 NUMBERS = {

@@ -36,19 +36,21 @@ NAMED_DATA = {
 }
 _END = r"\s*+(?:/>|></{}>)\s*+"
 LATER = re.compile(
-    r"""<TimeCreated SystemTime=(["'])(?P<time>[^"'<&]*+)\1"""
+    r"""<TimeCreated SystemTime=(["'])([^"'<&]*+)\1"""
     + _END.format("TimeCreated")
-    + r"<EventRecordID>(?P<record>[^<&]*+)</EventRecordID>\s*+"
-    + r"(?:<Correlation(?P<activity>[^<>&/]*+)"
+    + r"<EventRecordID>([^<&]*+)</EventRecordID>\s*+"
+    + r"(?:<Correlation([^<>&/]*+)"
     + _END.format("Correlation")
-    + r""")?+<Execution ProcessID=(["'])(?P<pid>\d{1,10})\5 ThreadID=(["'])(?P<tid>\d{1,10})\7"""
+    + r""")?+<Execution ProcessID=(["'])(\d{1,10})\5 ThreadID=(["'])(\d{1,10})\7"""
     + _END.format("Execution")
-    + r"<Channel>(?P<channel>[^<&]*+)</Channel>\s*+<Computer>(?P<computer>[^<&]*+)</Computer>\s*+"
-    + r"<Security(?P<security>[^<>&/]*+)"
+    + r"<Channel>([^<&]*+)</Channel>\s*+<Computer>([^<&]*+)</Computer>\s*+"
+    + r"<Security([^<>&/]*+)"
     + _END.format("Security")
     + r"\Z"
 )
 """What follows the event's kind in the System part, in the order in which Windows writes it."""
+CHANNEL = 9
+"""The group of `LATER` that is the channel."""
 MAX_HEAD = 1_024
 ATTRIBUTE = re.compile(r"""([\w:.-]++)\s*+=\s*+(?:"([^"<]*+)"|'([^'<]*+)')""")
 REFERENCE = re.compile(r"&(?:#(\d{1,7}+)|#x([0-9A-Fa-f]{1,6}+)|(lt|gt|amp|quot|apos));")
@@ -124,9 +126,17 @@ def _named(leaves: list[Element]) -> list[tuple[str, str]]:
 
 
 def _attributes(text: str) -> dict[str, str]:
-    if not text:
-        return {}
+    return _ATTRIBUTES[text] if text else {}
+
+
+def _read_attributes(text: str) -> dict[str, str]:
     return {name: unescape(double or single) for name, double, single in ATTRIBUTE.findall(text)}
+
+
+# Providers and accounts repeat: 0.1 us instead of 1.
+_ATTRIBUTES: Bounded[str, dict[str, str]] = Bounded(
+    _read_attributes, 4_096, lambda text: len(text) <= 256
+)
 
 
 def read(text: str) -> WindowsEvent:
@@ -245,7 +255,7 @@ def _read_data(fields: list[tuple[str, str]], data: EventData) -> None:
     """Takes Data by its Name; unnamed ones become the list ``Data`` and ``param1``, ``param2``."""
     named: EventData = dict(fields)
     if not data and len(named) == len(fields) and "" not in named:
-        data.update(named)
+        data |= named
         return
     unnamed: list[str] = []
     for name, text in fields:
@@ -284,12 +294,10 @@ def _usual_system(event: WindowsEvent, inside: str) -> bool:
     """Reads the System part as Windows writes it, 5 us instead of 21; False where it is another."""
     start = inside.find("<TimeCreated")
     later = LATER.match(inside, start) if 0 < start <= MAX_HEAD else None
-    head = _HEADS[inside[:start], later["channel"]] if later is not None else None
+    head = _HEADS[inside[:start], later[CHANNEL]] if later is not None else None
     if later is None or head is None:
         return False
-    created, record, activity, pid, tid, _, computer, security = later.group(
-        "time", "record", "activity", "pid", "tid", "channel", "computer", "security"
-    )
+    _, created, record, activity, _, pid, _, tid, _, computer, security = later.groups()
     event.channel, event.provider, event.code = head.channel, head.provider, head.code
     out = event.out
     out.update(head.out)

@@ -119,6 +119,11 @@ def test_what_is_settled_is_right_already(kind: dict[str, Any], more: dict[str, 
     assert coerce(after) == [] and after == before
 
 
+def test_more_settled_fields_than_there_are_settle_nothing() -> None:
+    event = {"samlog.x": 1, "source.ip": "192.0.2.1"}
+    assert shape_of(event, 3) == shape_of(event)
+
+
 def test_a_shape_that_comes_once_is_not_kept() -> None:
     shapes = known.Shapes()
     assert shapes.find(("EventID", "Channel"), (1, "x")) is None
