@@ -17,6 +17,11 @@ _SESSION = re.compile(
     r"for user ['\"]?([^'\"\s(]{1,256})['\"]?(?:\(uid=(\d{1,10})\))?"
     r"(?: by ['\"]?([^'\"\s(]{0,256})['\"]?(?:\(uid=(\d{1,10})\))?)?\Z"
 )
+# PAM's own sentence; names from a directory may have blanks.
+_PAM_SESSION = re.compile(
+    r"session (?:opened|closed) for user (.{1,256}?)(?:\(uid=(\d{1,10})\))?"
+    r"(?: by (.{0,256}?)(?:\(uid=(\d{1,10})\))?)?\Z"
+)
 _BY_USER = re.compile(r"by user ['\"]?([^'\"\s]{1,256})['\"]?\Z")
 _QUOTED_USER = re.compile(r"(?<! ) user (['\"])([^'\"\n]{1,256})\1")
 _MODULE = re.compile(r"pam_\w{1,32}\([\w.@-]{1,64}:\w{1,16}\): ")
@@ -56,16 +61,9 @@ def user_line(raw: RawEvent, read: Callable[[Event, str], None] | None = None) -
     """
     body = raw.body
     event: Event = {"event.dataset": DATASET, "message": body}
-    # The word that all three hold is looked for first: 0.1 us instead of 2 where it is not.
-    tail = body[-600:] if "user" in body else ""
-    if not tail:
-        pass
-    elif match := _SESSION.search(tail):
-        _session(event, match)
-    elif match := _BY_USER.search(tail):
-        event["user.name"] = match[1]
-    elif match := _QUOTED_USER.search(body[:600]):
-        event["user.name"] = match[2]
+    # The word that all patterns hold is looked for first: 0.1 us instead of 2 where it is not.
+    if "user" in body:
+        _named(event, body)
     if is_pam(body):
         _pam(event, body)
     elif read is not None:
@@ -73,6 +71,17 @@ def user_line(raw: RawEvent, read: Callable[[Event, str], None] | None = None) -
     if "user.name" not in event and "source.ip" not in event:
         add_mentions(event, body)
     return event
+
+
+def _named(event: Event, body: str) -> None:
+    tail = body[-600:]
+    session = _PAM_SESSION.search(tail) if is_pam(body) else None
+    if match := session or _SESSION.search(tail):
+        _session(event, match)
+    elif match := _BY_USER.search(tail):
+        event["user.name"] = match[1]
+    elif match := _QUOTED_USER.search(body[:600]):
+        event["user.name"] = match[2]
 
 
 def _session(event: Event, match: re.Match[str]) -> None:

@@ -12,7 +12,7 @@ from normalize.linux_auth import is_pam, user_line
 from samlog.event import Event, RawEvent
 
 NAME = "systemd"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"linux_syslog", "system.syslog"})
 PROGRAMS = frozenset({"systemd"})
 LOGSOURCES = ({"product": "linux", "service": "syslog"},)
@@ -21,7 +21,7 @@ CONTENT = "text"
 
 _JOB = re.compile(
     r"(Started|Starting|Stopped|Stopping|Reloaded|Reloading|Failed to start|Mounted|Unmounted)"
-    r" (?!target |Session )(.{1,256}?)(?:\.{1,3})?\Z",
+    r" (?!target |Session |User Manager for )(.{1,256}?)(?:\.{1,3})?\Z",
     re.DOTALL,
 )
 _UNIT = re.compile(
@@ -68,4 +68,6 @@ def _unit(event: Event, text: str) -> None:
         event["event.action"] = "failed-service"
         event["event.outcome"] = "failure"
     elif match := _EXIT.match(text):
-        event["process.exit_code"] = int(match[2])
+        # of a process that was killed, status is the signal
+        field = "process.exit_code" if match[1] == "exited" else "systemd.signal"
+        event[field] = int(match[2])

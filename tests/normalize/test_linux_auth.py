@@ -179,3 +179,18 @@ def test_sudo_may_be_asked_by_a_user_with_a_blank_in_the_name(one: One) -> None:
 @pytest.mark.parametrize("name", ["CRON", "*system*"])
 def test_the_daemon_of_cron_is_no_user(one: One, name: str) -> None:
     assert "user.name" not in one(f"{HEAD}cron[1]: ({name}) RELOAD (/etc/crontab)")
+
+
+@pytest.mark.parametrize(
+    ("text", "user", "actor"),
+    [
+        ("opened for user D\\jens hansen(uid=71) by (uid=0)", "D\\jens hansen", None),
+        ("opened for user jens hansen by kari holm(uid=7)", "jens hansen", "kari holm"),
+        ("closed for user jens hansen", None, "jens hansen"),
+    ],
+)
+def test_names_in_sessions_may_have_blanks(
+    one: One, text: str, user: str | None, actor: str | None
+) -> None:
+    event = one(f"{HEAD}sshd[1]: pam_sss(sshd:session): session {text}")
+    assert (event.get("user.effective.name"), event.get("user.name")) == (user, actor)
