@@ -9,6 +9,7 @@ from typing import Any
 
 from normalize.address import is_ip
 from normalize.microsoft.record import MAX_PAIRS, copy, mapping, objects, set_account, text
+from normalize.web import set_url
 from normalize.windows.values import HIVES
 from samlog.event import Event
 
@@ -178,6 +179,7 @@ def read_entities(event: Event, entities: list[dict[str, Any]]) -> None:
         if kind == "user":
             _first(event, item, (("domainName", "user.domain"), ("aadUserId", "user.id")))
             if "user.name" not in event:
-                set_account(event, "user", text(item, "accountName"))
-        if kind == "url":
-            _first(event, item, (("url", "url.original"),))
+                set_account(event, "user", text(item, "accountName", "userPrincipalName"))
+        if kind == "url" and "url.full" not in event and (url := text(item, "url")):
+            set_url(event, url)
+            event["url.full"] = url

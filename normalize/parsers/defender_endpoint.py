@@ -17,7 +17,7 @@ from normalize.parsers.defender_incident import set_span
 from samlog.event import Event, RawEvent
 
 NAME = "defender_endpoint"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"microsoft_defender_endpoint.log", "defender_atp"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = ({"category": "antivirus"},)
@@ -38,7 +38,7 @@ _COPIED = (
     ("lastEventTime", "event.end"),
     ("threatFamilyName", "threat.software.name"),
 )
-_TYPES = {"new": "creation", "inprogress": "change", "resolved": "end"}
+_TYPES = {"new": ("creation", "start"), "inprogress": ("change",), "resolved": ("end",)}
 """Status → event.type."""
 
 
@@ -86,11 +86,13 @@ def parse(raw: RawEvent) -> Event:
 
 
 def _meaning(event: Event, record: Mapping[str, Any], evidence: list[dict[str, Any]]) -> None:
-    categories, types = ["host"], [_TYPES.get(text(record, "status").lower(), "info")]
+    categories = ["host"]
+    kinds = {text(item, "entityType") for item in evidence}
     if text(record, "category") == "Malware":
         categories.append("malware")
-    if any(text(item, "entityType") == "Process" for item in evidence):
+    if "Process" in kinds:
         categories.append("process")
-        if types == ["creation"]:
-            types.append("start")
-    event["event.category"], event["event.type"] = categories, types
+    types = _TYPES.get(text(record, "status").lower(), ())
+    if "User" in kinds:
+        types = ("access", *types)
+    event["event.category"], event["event.type"] = categories, list(types) or ["info"]

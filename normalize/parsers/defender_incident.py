@@ -18,7 +18,7 @@ from normalize.microsoft.record import copy, objects, snake, spread, text
 from samlog.event import Event, RawEvent
 
 NAME = "defender_incident"
-VERSION = 1
+VERSION = 2
 HINTS = frozenset({"defender_xdr", "m365_defender.incident", "m365_defender.alert"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = ({"category": "antivirus"},)
@@ -104,6 +104,8 @@ def _older(event: Event, record: Mapping[str, Any], alert: Mapping[str, Any]) ->
     event["event.dataset"] = "microsoft.m365_defender"
     event["cloud.provider"] = "azure"
     event["event.category"] = ["host"]
+    if text(record, "determination") == "Malware":
+        event["event.category"].append("malware")
     if kind := _TYPES.get(text(alert, "status").lower()):
         event["event.type"] = [kind]
     copy(

@@ -253,3 +253,37 @@ def test_users_of_any_type_at_a_device_in_evidence_give_an_event(one: One, users
     item = {"@odata.type": "#microsoft.graph.security.deviceEvidence", "loggedOnUsers": users}
     alert = {"providerAlertId": "1", "serviceSource": "x", "title": "fund", "evidence": [item]}
     assert one(orjson.dumps(alert))["message"] == "fund"
+
+
+def endpoint_alert(status: str, *kinds: str) -> bytes:
+    evidence = [{"entityType": kind, "url": "https://ond.example/a?b=1"} for kind in kinds]
+    alert = {"alertCreationTime": "2026-01-10T12:00:00Z", "machineId": "m", "status": status}
+    return orjson.dumps({**alert, "evidence": evidence})
+
+
+@pytest.mark.parametrize(
+    ("status", "kinds", "types"),
+    [
+        ("New", ("File",), ["creation", "start"]),
+        ("New", ("User",), ["access", "creation", "start"]),
+        ("Resolved", (), ["end"]),
+        ("InProgress", (), ["change"]),
+        ("Ukendt", (), ["info"]),
+    ],
+)
+def test_the_status_of_an_alert_is_its_type(
+    one: One, status: str, kinds: tuple[str, ...], types: list[str]
+) -> None:
+    assert one(endpoint_alert(status, *kinds))["event.type"] == types
+
+
+def test_a_url_among_the_evidence_is_taken_apart(one: One) -> None:
+    event = one(endpoint_alert("New", "Url"))
+    assert event["url.full"] == "https://ond.example/a?b=1"
+    assert (event["url.domain"], event["url.query"]) == ("ond.example", "b=1")
+
+
+def test_an_incident_that_was_found_to_be_malware_is_of_that_category(one: One) -> None:
+    record = {"incidentId": 1, "incidentName": "x", "severity": "High", "determination": "Malware"}
+    event = one(orjson.dumps({**record, "alerts": [{"alertId": "1", "title": "t"}]}))
+    assert event["event.category"] == ["host", "malware"]
