@@ -8,6 +8,7 @@ AVC ..) that came before SYSCALL says what happened.
 import posixpath
 from collections.abc import Sequence
 
+from normalize.address import set_endpoint
 from normalize.audit.record import Record
 from normalize.audit.single import (
     VENDOR,
@@ -108,16 +109,18 @@ def _add(event: Event, record: Record) -> None:
 def _peer(event: Event, call: str, address: Address) -> None:
     """The other end of a connection; of bind and the like only ``auditd.log.socket_*``."""
     event["auditd.log.socket_family"] = address.family
+    side = "destination" if call in EGRESS else "source" if call in INGRESS else ""
     if address.path:
         event["auditd.log.socket_path"] = address.path
+        if side:
+            event[f"{side}.address"] = address.path
     if not address.ip:
         return
     event["auditd.log.socket_addr"] = address.ip
-    event["auditd.log.socket_port"] = address.port
-    side = "destination" if call in EGRESS else "source" if call in INGRESS else ""
+    if address.port is not None:
+        event["auditd.log.socket_port"] = address.port
     if side:
-        event[f"{side}.ip"] = event[f"{side}.address"] = address.ip
-        event[f"{side}.port"] = address.port
+        set_endpoint(event, side, address.ip, address.port)
         event["network.type"] = "ipv6" if ":" in address.ip else "ipv4"
         event["auditd.log.initiated"] = "true" if side == "destination" else "false"
 

@@ -302,3 +302,23 @@ def test_a_call_that_seccomp_refused_has_no_direction() -> None:
     assert "network.direction" not in refused
     sent = lone(record(f"type=SYSCALL {HEAD}pid=7 arch=c000003e syscall=44 success=yes"))
     assert sent["network.direction"] == "egress"
+
+
+@pytest.mark.parametrize(
+    ("call", "saddr", "expected"),
+    [
+        ("42", "01002F72756E2F6100", {"destination.address": "/run/a"}),
+        ("43", "020001BBC0000201", {"source.ip": "192.0.2.1", "source.port": 443}),
+        ("42", "saddr_fam=inet laddr=192.0.2.1", {"destination.ip": "192.0.2.1"}),
+        ("49", "020001BBC0000201", {}),
+    ],
+)
+def test_the_other_end_of_a_call_is_an_endpoint(call: str, saddr: str, expected: Event) -> None:
+    event = executed(
+        f"SYSCALL {HEAD}arch=c000003e syscall={call} success=yes exit=0 pid=1",
+        f"SOCKADDR {HEAD}saddr={{ {saddr} }}" if "=" in saddr else f"SOCKADDR {HEAD}saddr={saddr}",
+    )
+    ends = {name: event[name] for name in event if name.startswith(("source.", "destination."))}
+    assert expected.items() <= ends.items()
+    assert bool(ends) is bool(expected)
+    assert None not in event.values()
