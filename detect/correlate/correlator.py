@@ -13,20 +13,18 @@ from typing import NamedTuple
 from detect.correlate.group import EVER, NEVER, Firing, Group
 from detect.correlate.limits import Counts, Size
 from detect.correlate.limits import Limits as Limits  # the stages are wired with it
-from detect.correlate.rule import Correlation
+from detect.correlate.rule import KEPT_SPANS, Correlation
+from detect.correlate.wheel import Wheel
 from detect.correlate.window import Match
 
 PROVISIONAL = "provisional"
 FINAL = "final"
 WITHDRAWN = "withdrawn"
 REPLACED = "replaced"
-KEPT_SPANS = 3
-"""Matches are kept for the stated lateness and so many spans: what a late one can change."""
 BUCKET = 12
 """Offsets are counted in buckets of 4,096."""
 OWN_STREAM = "samlog.correlate"
 """What matches of correlations come from; then the slot in which they fired."""
-_WHEEL_MS = 60_000
 
 
 class Telling(NamedTuple):
@@ -55,34 +53,31 @@ class Correlator:
         sizes: dict[str, Size] | None = None,
         *,
         edge: int = NEVER,
+        slow_edge: int = NEVER,
     ) -> None:
-        """``edge`` is the watermark of the last commit where this is a rebuilt state."""
+        """``edge`` and ``slow_edge``: both watermarks of the last commit, in a rebuilt state."""
         self.counts = counts or Counts()
         self.watermark = NEVER
-        self.edge = edge
+        self._edges = (edge, slow_edge)
         self.groups: dict[bytes, Group] = {}
         self.held: defaultdict[int, int] = defaultdict(int)
         self._limits = limits
         self._sizes = sizes if sizes is not None else {}
         self.come = NEVER
         """The watermark as upstream told it; it is not moved by `finish`."""
+        self.slow = NEVER
+        """The watermark some time before: what correlations tell comes behind the other one."""
         self._late_before = NEVER
         self._changed: set[bytes] = set()
         self._open: list[tuple[int, int, bytes, Firing, bool]] = []
         self._tails: list[tuple[int, int, bytes]] = []
-        self._wheel: dict[int, list[bytes]] = {}
-        self._wheel_order: list[int] = []
+        self._wheels = (Wheel(), Wheel())
         self._number = count()
 
     def add(self, key: bytes, rule: Correlation, match: Match, stream: str) -> list[Telling]:
         """Takes a match in any order; returns what fires at once. A repeat changes nothing."""
         t = match[0]
-        if t < self._late_before:
-            if stream.startswith(OWN_STREAM):
-                # After a restart what fired long ago is told again.
-                self.counts.repeated += 1
-            else:
-                self.counts.count_late(stream)
+        if t < self._late_before and self._is_late(rule, t, stream):
             return []
         group = self.groups.get(key)
         if group is None:
@@ -120,6 +115,16 @@ class Correlator:
             self._arm(group)
         return [] if found is None else self._fire(group, found)
 
+    def _is_late(self, rule: Correlation, t: int, stream: str) -> bool:
+        if not stream.startswith(OWN_STREAM):
+            self.counts.count_late(stream)
+            return True
+        if t >= self.slow - self._limits.lateness_ms - rule.below_ms:
+            return False
+        # After a restart what fired long ago is told again.
+        self.counts.repeated += 1
+        return True
+
     def _new(self, key: bytes, rule: Correlation) -> Group:
         size = self._sizes.setdefault(rule.rule.id, Size())
         if size.groups >= self._limits.groups:
@@ -151,9 +156,11 @@ class Correlator:
         return [self._tell(group, firing)] if supported else []
 
     def _edge_of(self, rule: Correlation) -> int:
-        if self.edge == NEVER:
-            return NEVER
-        return self.edge - self._limits.lateness_ms - KEPT_SPANS * rule.span_ms
+        edge = self._edges[bool(rule.below_ms)]
+        return NEVER if edge == NEVER else edge - self._kept_ms(rule)
+
+    def _kept_ms(self, rule: Correlation) -> int:
+        return self._limits.lateness_ms + rule.below_ms + KEPT_SPANS * rule.span_ms
 
     def _tell(self, group: Group, firing: Firing) -> Telling:
         sure = firing.sure_at <= self.watermark
@@ -192,11 +199,13 @@ class Correlator:
                 self._arm(group)
         return told
 
-    def advance(self, watermark: int) -> list[Telling]:
+    def advance(self, watermark: int, slow: int = NEVER) -> list[Telling]:
         """All matches up to ``watermark`` (ms) have come; returns what is new or final by that.
 
-        `NEVER` tells no time: only what came out of order is taken into account.
+        `NEVER` tells no time: only what came out of order is taken into account. ``slow`` is a
+        watermark up to which correlations have told what fired.
         """
+        self.slow = max(slow, self.slow)
         if watermark > self.come:
             self.come = watermark
             self._late_before = watermark - self._limits.lateness_ms
@@ -254,20 +263,15 @@ class Correlator:
 
     def _remind(self, group: Group, t: int) -> None:
         """Has `_forget` look at a group when its match of time ``t`` may go."""
-        due = (t + self._limits.lateness_ms + KEPT_SPANS * group.rule.span_ms) // _WHEEL_MS
-        found = self._wheel.get(due)
-        if found is None:
-            found = self._wheel[due] = []
-            heapq.heappush(self._wheel_order, due)
-        found.append(group.key)
+        rule = group.rule
+        self._wheels[bool(rule.below_ms)].add(group.key, t + self._kept_ms(rule))
 
     def _forget(self) -> None:
-        while self._wheel_order and (self._wheel_order[0] + 1) * _WHEEL_MS <= self.come:
-            for key in self._wheel.pop(heapq.heappop(self._wheel_order)):
+        for wheel, now in zip(self._wheels, (self.come, self.slow), strict=True):
+            for key in wheel.due(now):
                 group = self.groups.get(key)
                 if group is not None:
-                    span = KEPT_SPANS * group.rule.span_ms
-                    self._cut(group, self.come - self._limits.lateness_ms - span)
+                    self._cut(group, now - self._kept_ms(group.rule))
 
     def _cut(self, group: Group, before: int) -> int:
         gone = group.trim(before)

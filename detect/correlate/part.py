@@ -31,8 +31,11 @@ MARK_RECORDS = 4_096
 """A mark is made when so many records need not be read again."""
 ASK_S = 2.0
 """A settle record is written where no control record came for so long, by our clock."""
+BEHIND_H = 27
+"""What correlations tell others counts if it is told at most so many hours after its cause."""
+_HOUR_MS = 3_600_000
 
-Made = Callable[[int], Correlator]
+Made = Callable[[int, int], Correlator]
 Body = tuple[Any, bytes]
 """Head and rest of a match; of a control record its parts and nothing."""
 
@@ -55,17 +58,19 @@ class Part:
     """State of one partition. ``base`` is where a restart would begin."""
 
     def __init__(self, number: int, first: int, make: Made, clock: Clock) -> None:
-        """``make`` returns the state that begins with what was known at a watermark."""
+        """``make`` returns the state that begins with what was known at two watermarks."""
         self.number = number
         self.first = self.base = self.next = first
         self.upstream = Upstream()
-        self.correlator = make(NEVER)
+        self.correlator = make(NEVER, NEVER)
         self.waiting: deque[tuple[Message, Body]] | None = deque() if first else None
         """What was read before the mark; None where everything is known."""
         self._make = make
         self._clock = clock
         self._end: int | None = None
         self._second = -1
+        self._hours: deque[tuple[int, int]] = deque()
+        """Hour of the bus and the watermark at its beginning, since `BEHIND_H` hours."""
         self._pending = False
         self._asked = False
         self._settled_s = clock.monotonic_s()
@@ -133,26 +138,38 @@ class Part:
             second = message.appended_ms // 1000
             if second != self._second:
                 self._second = second
-                return self._advance(message.offset)
+                return self._advance(message)
         elif "settle" in record:
-            return self._advance(message.offset)
+            return self._advance(message)
         return ()
 
-    def _advance(self, offset: int) -> Sequence[Said]:
+    def _advance(self, message: Message) -> Sequence[Said]:
         self._pending = self._asked = False
         self._settled_s = self._clock.monotonic_s()
-        told = self.correlator.advance(self.upstream.watermark())
-        return [Said(offset, one) for one in told]
+        watermark = self.upstream.watermark()
+        told = self.correlator.advance(watermark, self._slow(watermark, message.appended_ms))
+        return [Said(message.offset, one) for one in told]
+
+    def _slow(self, watermark: int, appended_ms: int) -> int:
+        """Returns the watermark as it was `BEHIND_H` hours ago, by the bus; at first `NEVER`."""
+        hours, hour = self._hours, appended_ms // _HOUR_MS
+        if not hours or hours[-1][0] < hour:
+            hours.append((hour, watermark))
+        while len(hours) > 1 and hours[1][0] <= hour - BEHIND_H:
+            hours.popleft()
+        return hours[0][1] if hours[0][0] <= hour - BEHIND_H else NEVER
 
     def _join(self, mark: Mapping[str, Any], offset: int, rules: Rules) -> Sequence[Said]:
         """Does what was read up to where the mark was made in silence, and the rest aloud."""
         waiting, self.waiting = self.waiting or deque(), None
-        self.correlator = self._make(mark["watermark"])
+        slow = mark.get("slow", NEVER)
+        self.correlator = self._make(mark["watermark"], slow)
         at = mark.get("at", offset)
         while waiting and waiting[0][0].offset < at:
             self._apply(*waiting.popleft(), rules)
         self.upstream.join(mark.get("upstream", [0]))
-        self.correlator.advance(mark["watermark"])
+        self.correlator.advance(mark["watermark"], slow)
+        self._hours = deque((hour, w) for hour, w in mark.get("hours", ()))
         self._second = mark.get("second", self._second)
         self._pending = False
         return self._aloud(waiting, rules)
@@ -205,6 +222,8 @@ class Part:
                 "base": base,
                 "at": self.next,
                 "watermark": self.correlator.come,
+                "slow": self.correlator.slow,
+                "hours": list(self._hours),
                 "second": self._second,
                 "upstream": self.upstream.known(),
             },

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from detect.correlate.reading import read
-from detect.correlate.rule import MAX_FIELDS, Base, Correlation
+from detect.correlate.rule import KEPT_SPANS, MAX_FIELDS, Base, Correlation
 from detect.document import Document, line_of
 from detect.rule import LoadReport, Rule, RuleFile, located
 from samlog.errors import RuleError
@@ -72,7 +72,8 @@ class _Resolver:
         draft, document, file = self._drafts[rule_id]
         made: Correlation | None = None
         try:
-            made = replace(draft, bases=self._bases(draft, (*above, rule_id)))
+            bases = self._bases(draft, (*above, rule_id))
+            made = replace(draft, bases=bases, below_ms=self._reach(bases))
         except RuleError as error:
             self._report.refuse(_located(error, error.reason, document, file))
         self._done[rule_id] = made
@@ -102,6 +103,10 @@ class _Resolver:
             raise _too_deep()
         self._depth[above[-1]] = deepest + 1
         return tuple(bases)
+
+    def _reach(self, bases: Sequence[Base]) -> int:
+        below = [one for base in bases if (one := self._done.get(base.id)) is not None]
+        return max((KEPT_SPANS * one.span_ms + one.below_ms for one in below), default=0)
 
     def _below(self, rule_id: str, above: tuple[str, ...], shown: str) -> int:
         if len(above) > MAX_CHAIN:

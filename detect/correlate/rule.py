@@ -25,6 +25,8 @@ MAX_FIELDS = 20
 SCALE = 1_000_000
 """Values and limits of numeric kinds are whole millionths: sums are exact in any order."""
 MAX_NUMBER = 10**18
+KEPT_SPANS = 3
+"""Matches are kept for the stated lateness and so many spans: what a late one can change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class Correlation:
     (operator, limit) that must all hold, limits of numeric kinds in millionths. ``percentile`` is
     in thousandths of a percent. ``fields`` are what values are counted of. ``carried`` are fields
     that correlations of this one ask for. ``generate``: its base rules alert as well. ``shared``:
-    matches of all units count together.
+    matches of all units count together. ``below_ms``: how far before its cause may lie what the
+    correlations below tell, 0 where there are none.
     """
 
     rule: Rule
@@ -57,6 +60,7 @@ class Correlation:
     generate: bool
     shared: bool
     carried: tuple[str, ...] = ()
+    below_ms: int = 0
 
     @property
     def closing(self) -> bool:

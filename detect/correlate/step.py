@@ -100,8 +100,9 @@ class CorrelateStep:
         return [*self._records(part, said), *part.mark(self._least(part.number))]
 
     def _begin(self, message: Message) -> Part:
-        def make(edge: int) -> Correlator:
-            return Correlator(self._limits, self._counts, self._sizes, edge=edge)
+        def make(edge: int, slow_edge: int) -> Correlator:
+            limits, counts, sizes = self._limits, self._counts, self._sizes
+            return Correlator(limits, counts, sizes, edge=edge, slow_edge=slow_edge)
 
         part = Part(message.partition, message.offset, make, self._clock)
         self._parts[message.partition] = part

@@ -110,3 +110,17 @@ def test_a_state_that_begins_in_the_middle_of_the_topic_gives_the_same(seed: int
     assert {found for found in bus.final().values() if found[0] not in silent} == {
         found for found in expected(made) if found[0] not in silent
     }
+
+
+@pytest.mark.parametrize("correlates", [1, 2])
+def test_what_correlations_tell_others_counts_though_detect_is_far_ahead(correlates: int) -> None:
+    made = world(3, 900, spool=20 * SECOND)
+    limits = Limits(lateness_ms=60 * SECOND)
+
+    bus = run(
+        made, seed=3, detects=2, correlates=correlates, faults=False, limits=limits, backlog=True
+    )
+
+    assert {f for f in bus.final().values() if f[0] in ("rule-above", "rule-wide")} == {
+        f for f in expected(made) if f[0] in ("rule-above", "rule-wide")
+    }

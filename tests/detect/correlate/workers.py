@@ -59,6 +59,7 @@ def rules() -> list[Correlation]:
         group_by=("host",),
         bounds=(("gte", 2),),
         span_ms=90 * SECOND,
+        below_ms=60 * SECOND,
     )
     above = replace(
         few,
@@ -66,6 +67,7 @@ def rules() -> list[Correlation]:
         bases=(Base("rule-event_count", {}), Base("rule-temporal", {})),
         bounds=(("gte", 2),),
         span_ms=90 * SECOND,
+        below_ms=60 * SECOND,
     )
     return [*made, few, wide, above]
 
@@ -272,8 +274,9 @@ def run(
     limits: Limits | None = None,
     made: Sequence[Correlation] = (),
     finish: bool = True,
+    backlog: bool = False,
 ) -> Bus:
-    """Plays a whole world to its end."""
+    """Plays a whole world to its end. ``backlog``: detect has ended when correlate begins."""
     made, dice, bus = made or rules(), random.Random(seed), Bus()
     upper = [Detect(bus, world, made) for _ in range(detects)]
     for p in range(EVENTS):
@@ -283,7 +286,7 @@ def run(
     while busy := [(d, p) for d in upper for p in d.unread()]:
         detect, partition = dice.choice(busy)
         detect.work(partition, dice.randrange(1, 60))
-        if dice.random() < 0.6:
+        if not backlog and dice.random() < 0.6:
             dies = dice.random() * 20 if faults else 2.0
             seconds = dice.choice((0.1, 1.1, 3.0))
             dice.choice(lower).work(dice.randrange(1, 400), seconds=seconds, dies=dies)
