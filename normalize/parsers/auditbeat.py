@@ -34,6 +34,11 @@ ORDER = 26
 SPECIFICATION = (
     "Elastic, Auditbeat reference: modules file_integrity and system, exported fields",
 )
+SETTINGS = """
+`file_integrity` with the paths that must not change (`/etc`, `/usr/bin`, `/usr/sbin`, `/boot`)
+and `recursive: true`; `system` with the datasets process, socket, login, user, package, host.
+Send JSON (output Kafka, or Logstash in between) as it is.
+"""
 
 _MODULES = ("file_integrity", "system")
 _DATASETS = frozenset({"process", "socket", "login", "user", "package", "host", "file"})

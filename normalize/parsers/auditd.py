@@ -38,6 +38,18 @@ LOGSOURCES = (
 LOG_CLASSES = ("LC-05", "LC-03", "LC-01", "LC-02")
 CONTENT = "text"
 ORDER = 20
+SPECIFICATION = (
+    "Linux, include/uapi/linux/audit.h and kernel/auditsc.c",
+    'audit-userspace, libaudit.h, auditd.conf(5), audit.rules(7); linux-audit, "Audit '
+    'Event Fields" and "Audit Record Types"',
+)
+SETTINGS = """
+`log_format = ENRICHED` in auditd.conf(5): only so the names of users come along. Rules, at least:
+`-a always,exit -F arch=b64 -S execve,execveat -k exec`, `-a always,exit -F arch=b64 -S connect -k
+net`, and `-w` for what must not change; `max_log_file_action = keep_logs`. Send the file, or
+enable the plug-in `syslog` (audisp-syslog). All records of a host must go one way, in their
+order.
+"""
 
 MAX_RECORDS = 1_000
 _HEAD_WITHIN = 512

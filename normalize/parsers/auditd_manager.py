@@ -26,6 +26,16 @@ LOGSOURCES = auditd.LOGSOURCES
 LOG_CLASSES = auditd.LOG_CLASSES
 ORDER = 25
 KEYS = frozenset(("auditd", "auditd.message_type"))
+SPECIFICATION = (
+    "Elastic, Auditbeat reference, module auditd; integration Auditd Manager, exported fields",
+    "elastic/go-libaudit, package aucoalesce",
+)
+SETTINGS = """
+The rules are those of auditd, in `audit_rules:` of the module. `include_raw_message: true` keeps
+the kernel's records; `resolve_ids: true` (the default) names users and groups on the host. Only
+one program takes the kernel's records: stop auditd, or let Auditbeat listen with `socket_type:
+multicast`.
+"""
 
 
 def matches(raw: RawEvent) -> bool:

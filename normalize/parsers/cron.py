@@ -20,6 +20,11 @@ LOGSOURCES = (
 )
 LOG_CLASSES = ("LC-05",)
 CONTENT = "text"
+SPECIFICATION = ("cron(8) of Debian, cronie's crond(8) and crontab(1), anacron(8), atd(8)",)
+SETTINGS = """
+Debian: `EXTRA_OPTS="-L 15"` in `/etc/default/cron` also logs the end and the failure of jobs.
+Send the facility cron, which many rsyslog.conf leave out of `/var/log/syslog`.
+"""
 
 _JOB = re.compile(r"\(([^()\s]{1,256})\) ([A-Z][A-Z ]{1,30}[A-Z]) \((.*)\)\Z", re.DOTALL)
 _NOBODY = frozenset({"CRON", "cron", "*system*", "-"})

@@ -16,6 +16,11 @@ PROGRAMS = frozenset({"firewalld"})
 LOGSOURCES = ({"product": "linux", "service": "syslog"},)
 LOG_CLASSES = ("LC-07",)
 CONTENT = "text"
+SPECIFICATION = ("firewalld(1); firewall.errors and firewall.core.logger of its sources",)
+SETTINGS = """
+`LogDenied=all` in firewalld.conf(5) has the kernel log what is refused (read by the parser
+kernel). The daemon's own lines come from the journal or from `/var/log/firewalld`.
+"""
 
 _LINE = re.compile(
     r"(DEBUG\d{0,2}|INFO\d?|NOTICE|WARNING|ERROR|FATAL): (?:([A-Z][A-Z_]{2,40}): ?)?"

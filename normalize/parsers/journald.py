@@ -23,6 +23,16 @@ PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = ({"product": "linux", "service": "syslog"},)
 LOG_CLASSES = ("LC-05",)
 CONTENT = "json"
+SPECIFICATION = (
+    "systemd, systemd.journal-fields(7)",
+    'systemd, "Journal Export Formats"',
+    "Elastic, Filebeat reference, input journald",
+)
+SETTINGS = """
+`journalctl -o json -f` into the collector, systemd-journal-upload(8), Vector's source journald,
+Fluent Bit's input systemd (`Strip_Underscores Off`), or Filebeat's input journald. Keep
+`__CURSOR`: with it an entry that is sent twice is one event.
+"""
 
 _NAMES = (
     ("_HOSTNAME", "host.name"),

@@ -24,6 +24,16 @@ LOGSOURCES = ({"product": "linux", "service": "syslog"},)
 LOG_CLASSES = ("LC-05", "LC-07")
 CONTENT = "text"
 ORDER = 60
+SPECIFICATION = (
+    "Linux, Documentation/core-api/printk-basics.rst",
+    "Linux, net/ipv4/netfilter/nf_log_ipv4.c and nf_log_ipv6.c; iptables-extensions(8), LOG",
+    'ufw(8), "LOGGING"; Linux, Documentation/networking/ip-sysctl.rst, log_martians',
+)
+SETTINGS = """
+Give each logging rule a prefix that says what becomes of the packet (`--log-prefix "DROP "`,
+nftables `log prefix "DROP "`), limited (`-m limit`), and leave the facility kern in what is sent.
+Forged source addresses are logged with `net.ipv4.conf.all.log_martians=1`.
+"""
 
 _UPTIME = re.compile(r"\[ {0,8}\d{1,10}\.\d{1,9}\] ?")
 _CRASHED = re.compile(r"(\S{1,64})\[(\d{1,10})\]: segfault at |traps: (\S{1,64})\[(\d{1,10})\] ")

@@ -24,6 +24,16 @@ LOGSOURCES = LINUX
 LOG_CLASSES = ("LC-05", "LC-01")
 CONTENT = "text"
 ORDER = 90
+SPECIFICATION = (
+    "Linux-PAM, \"The Linux-PAM Module Writers' Guide\", pam_syslog(3); the modules' own "
+    "manual pages (pam_unix(8), pam_faillock(8), pam_access(8))",
+    "SSSD, pam_sss(8); Samba, pam_winbind(8)",
+    "polkit, pkexec(1); OpenDoas, doas(1); util-linux, login(1)",
+)
+SETTINGS = """
+Nothing to set. `pam_faillock` with `audit` in faillock.conf(5) also names users that do not
+exist. Send the facilities auth and authpriv.
+"""
 
 
 _CHECK = re.compile(r"password check failed for user \(?([^\s()]{1,256})")

@@ -23,6 +23,17 @@ PROGRAMS = frozenset({"sshd", "sshd-session", "sshd-auth", "ssh", "dropbear"})
 LOGSOURCES = ({"product": "linux", "service": "sshd"}, *LINUX)
 LOG_CLASSES = ("LC-05",)
 CONTENT = "text"
+SPECIFICATION = (
+    "OpenSSH, sshd(8), and the log calls of auth.c, auth2.c, auth2-passwd.c and packet.c",
+    "Dropbear, svr-auth.c, svr-authpasswd.c and svr-authpubkey.c",
+    "RFC 3164, RFC 5424 for the header",
+)
+SETTINGS = """
+Leave `LogLevel INFO` (sshd_config(5)); `VERBOSE` adds the fingerprint of the key that was used,
+which is worth having. Send the facilities auth and authpriv: rsyslog `auth,authpriv.*
+@@collector:6514`, or the file `/var/log/auth.log` (Debian) or `/var/log/secure` (Red Hat). Set
+rsyslog's `$RepeatedMsgReduction off`, so that each attempt is a line.
+"""
 
 _END = r" from (\S{1,255}) port (\d{1,5}) ssh2(?:: (.*)| \[preauth\])?\Z"
 _LOGIN = re.compile(

@@ -16,6 +16,11 @@ PROGRAMS = frozenset({"su", "su-l", "runuser"})
 LOGSOURCES = LINUX
 LOG_CLASSES = ("LC-03", "LC-05")
 CONTENT = "text"
+SPECIFICATION = ("util-linux, su(1), and shadow-utils, su.c",)
+SETTINGS = """
+Nothing to set: su logs to the facility auth or authpriv. shadow-utils writes its file
+`/var/log/sulog` only with `SULOG_FILE` in login.defs(5); the lines in syslog are enough.
+"""
 
 _NAMED = re.compile(r"(Successful|FAILED|failed) su for (\S{1,256}) by (\S{1,256})")
 _TO = re.compile(r"(FAILED SU |BAD SU )?\(to (\S{1,256})\) (\S{1,256}) on (\S{1,64})")

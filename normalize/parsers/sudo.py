@@ -18,6 +18,13 @@ PROGRAMS = frozenset({"sudo", "sudoedit"})
 LOGSOURCES = ({"product": "linux", "service": "sudo"}, *LINUX)
 LOG_CLASSES = ("LC-03", "LC-05")
 CONTENT = "text"
+SPECIFICATION = ('sudoers(5), "EVENT LOGGING" and "Log format"',)
+SETTINGS = """
+sudo logs to the facility authpriv by itself. Leave `Defaults syslog` on, and do not set
+`!log_allowed` or `!log_denied`; set `Defaults loglinelen=0` where sudo also writes a file of its
+own. Long commands are continued in further lines from 980 bytes on (`syslog_maxlen`): set
+`Defaults syslog_maxlen=8192` where the path carries longer lines.
+"""
 
 _LINE = re.compile(r"\s{0,64}(\S.{0,255}?) : ((?:[^;]{1,300} ; ){0,3}?)(?=[A-Z]{3,10}=)")
 _PART = re.compile(r"([A-Z]{3,10})=(.*?)(?: ; (?=[A-Z]{3,10}=)|\Z)", re.DOTALL)

@@ -14,6 +14,17 @@ HINTS = frozenset({"linux_syslog", "system.syslog"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = ({"product": "linux", "service": "syslog"},)
 LOG_CLASSES: tuple[str, ...] = ()
+SPECIFICATION = (
+    "RFC 5424; RFC 3164",
+    "rsyslog, templates RSYSLOG_TraditionalFileFormat, RSYSLOG_FileFormat, "
+    "RSYSLOG_SyslogProtocol23Format",
+    "BusyBox, syslogd",
+)
+SETTINGS = """
+Prefer RFC 5424 over TCP with TLS (rsyslog `template="RSYSLOG_SyslogProtocol23Format"`): its time
+has a year, a zone and fractions of a second. Otherwise set `tz:` of the source to the device's
+zone. Raise `$MaxMessageSize` to 64k; rsyslog cuts at 8 kB.
+"""
 
 _AUTH = (4, 10)
 

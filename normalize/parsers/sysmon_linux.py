@@ -21,6 +21,15 @@ LOGSOURCES = (
 LOG_CLASSES = ("LC-05",)
 ORDER = 30
 KEYS = frozenset(("winlog",))
+SPECIFICATION = (
+    "Sysinternals, SysmonForLinux, README and schema (`sysmon -s`)",
+    'Sysinternals, Sysmon, "Events"',
+)
+SETTINGS = """
+Install with a configuration that has ProcessCreate, NetworkConnect and FileCreate (`sysmon
+-accepteula -i config.xml`). It logs to syslog: send the program `sysmon` whole; its lines are 2
+to 8 kB, so raise rsyslog's `$MaxMessageSize`, and use no UDP.
+"""
 
 CHANNEL = "Linux-Sysmon/Operational"
 NO_NAME = "(null)"

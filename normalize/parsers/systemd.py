@@ -18,6 +18,14 @@ PROGRAMS = frozenset({"systemd"})
 LOGSOURCES = ({"product": "linux", "service": "syslog"},)
 LOG_CLASSES = ("LC-05",)
 CONTENT = "text"
+SPECIFICATION = (
+    "systemd, the messages of job.c and unit.c, in English (systemd does not translate its log)",
+    'systemd.exec(5), "Process exit codes"',
+)
+SETTINGS = """
+Nothing to set. `LogLevel=info` in systemd-system.conf(5) is what is read; journald may also send
+the entries as JSON, then the parser is chosen by `SYSLOG_IDENTIFIER`.
+"""
 
 _JOB = re.compile(
     r"(Started|Starting|Stopped|Stopping|Reloaded|Reloading|Failed to start|Mounted|Unmounted)"

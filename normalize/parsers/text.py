@@ -16,6 +16,11 @@ HINTS: frozenset[str] = frozenset()
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES: tuple[dict[str, str], ...] = ()
 LOG_CLASSES: tuple[str, ...] = ()
+SPECIFICATION = ("none: it is what is left",)
+SETTINGS = """
+Name the source (`source:`), or write a parser (docs/add-a-source.md); the metric of events that
+were not read says which sources it is about.
+"""
 
 _TIME = re.compile(r"\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)(Z|[+-]\d\d:?\d\d)?")
 

@@ -25,6 +25,14 @@ LOGSOURCES = LINUX
 LOG_CLASSES = ("LC-02", "LC-05")
 CONTENT = "text"
 ORDER = 85
+SPECIFICATION = (
+    "shadow-utils, useradd(8), usermod(8), userdel(8), groupadd(8), gpasswd(1), chage(1), "
+    "and their SYSLOG calls",
+)
+SETTINGS = """
+Nothing to set: the tools log to the facility authpriv. Who ran them is not in their lines;
+auditd's ADD_USER and sudo's lines say it.
+"""
 
 _NAME = r"'([^']{1,256})'"
 _NEW_GROUP = re.compile(r"new group: name=([^,]{1,256}), GID=(\d{1,10})")

@@ -40,6 +40,18 @@ LOGSOURCES = (
 LOG_CLASSES = ("LC-15", "LC-01", "LC-03")
 KEYS = frozenset({"eventSeverity"})
 ORDER = 40
+SPECIFICATION = (
+    "VMware, vSphere Web Services API, vim.event.*",
+    'VMware, vSphere Monitoring and Performance, "System Log Files"; vSphere Security, '
+    '"Single Sign-On Audit Events"',
+    "Broadcom, knowledge base 423205",
+)
+SETTINGS = """
+vCenter: Appliance Management (port 5480), Syslog, TLS; and `vpxd.event.syslog.enabled = true` for
+its events. ESXi: `esxcli system syslog config set --loghost=ssl://collector:6514`, then `esxcli
+system syslog reload`; `Config.HostAgent.log.level = info`. Send SSO's file too, from the
+appliance: `/var/log/audit/sso-events/audit_events.log`.
+"""
 
 DATASET = "vsphere.log"
 SHELL = "shell-command"
