@@ -137,6 +137,17 @@ def test_linux_keywords_are_found_in_lines_of_their_program(answers: Answer) -> 
     assert not answers("linux//sudo", ["buffer_get_ret"], line)
 
 
+def test_keywords_are_looked_for_in_what_sudo_ran(answers: Answer) -> None:
+    line = {
+        "event.dataset": "system.auth",
+        "process.name": "sudo",
+        "system.auth.sudo.command": "ln -s -f /etc/passwd /tmp/x",
+    }
+
+    for logsource in ("linux//sudo", "linux//auth", "linux//"):
+        assert answers(logsource, ["ln -s -f /etc/passwd"], line)
+
+
 def test_keywords_are_not_looked_for_in_what_samlog_adds(answers: Answer) -> None:
     line = {
         "event.dataset": "system.auth",
