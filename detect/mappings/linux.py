@@ -122,7 +122,7 @@ SOURCES: tuple[Source, ...] = (
     Source("linux", "", "auth", {"event.dataset": AUTH}, LINE),
     Source("linux", "", "syslog", {"event.dataset": SYSLOG}, LINE),
     Source("linux", "", "auditd", {"event.dataset": AUDITD}, AUDIT),
-    _program("sshd", "sshd", "sshd-session"),
+    _program("sshd", "sshd", "sshd-session", "sshd-auth", "dropbear"),
     _program("sudo", "sudo"),
     _program("cron", "cron", "crond", "anacron", "crontab"),
     _program("clamav", "clamd", "clamscan", "freshclam"),
