@@ -1,11 +1,12 @@
 """The whole path on a real Kafka and a real Elasticsearch, beside the ceiling of the latter."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from benchmarks.whole_path import configuration, run_path
-from samlog.servers import start_elasticsearch, start_kafka
+from samlog.servers import Server, start_elasticsearch, start_kafka
 
 
 def measure_servers(folder: Path, source: Path, events: int, rules: Path) -> None:
@@ -14,7 +15,14 @@ def measure_servers(folder: Path, source: Path, events: int, rules: Path) -> Non
         config = configuration(folder / "servers", rules)
         config["bus"] = {"type": "kafka", "brokers": [kafka.address], "partitions": 2}
         config["store"] = {"type": "elasticsearch", "urls": [elasticsearch.url]}
-        figures = run_path(folder / "servers", config, source, events)
+        servers = {"Kafka": kafka, "Elasticsearch": elasticsearch}
+        figures = run_path(
+            folder / "servers",
+            config,
+            source,
+            events,
+            others=lambda: {name: cpu_s(server) for name, server in servers.items()},
+        )
         print("\n" + figures.table("whole path, Kafka and Elasticsearch"))
         parsed = folder / "servers/normalised.ndjson"
         with parsed.open("wb") as out:
@@ -28,3 +36,16 @@ def measure_servers(folder: Path, source: Path, events: int, rules: Path) -> Non
             text=True,
         )
         print(ended.stdout or ended.stderr[-500:])
+
+
+def cpu_s(server: Server) -> float:
+    """Returns the CPU seconds of a server's processes, which are a session of their own."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it ended while we looked
+            continue
+        if int(fields[3]) == server.session:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")

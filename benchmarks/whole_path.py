@@ -21,12 +21,16 @@ THROUGH = ("normalize", "detect", "store")
 
 @dataclass(frozen=True)
 class PathFigures:
-    """One run: ``start_s`` until all stages were ready, ``busy_s`` from then to the last record."""
+    """One run: ``start_s`` until all stages were ready, ``busy_s`` from then to the last record.
+
+    ``cpu_s`` is of samlog's stages, ``others_s`` of the servers that they use.
+    """
 
     events: int
     start_s: float
     busy_s: float
     cpu_s: dict[str, float]
+    others_s: dict[str, float]
 
     @property
     def per_second(self) -> float:
@@ -42,6 +46,8 @@ class PathFigures:
             lines.append(f"  {stage:10} {cpu / self.events * 1e6:6.0f} µs CPU an event")
         total = sum(self.cpu_s.values())
         lines.append(f"  {'all stages':10} {total / self.events * 1e6:6.0f} µs CPU an event")
+        for server, cpu in self.others_s.items():
+            lines.append(f"  {server:13} {cpu / self.events * 1e6:6.0f} µs CPU an event beside")
         return "\n".join(lines)
 
 
@@ -60,8 +66,17 @@ def configuration(folder: Path, rules: Path) -> dict[str, Any]:
     }
 
 
-def run_path(folder: Path, config: dict[str, Any], source: Path, events: int) -> PathFigures:
-    """Runs ``samlog run``, gives it ``source`` when all stages are ready, stops it when idle."""
+def run_path(
+    folder: Path,
+    config: dict[str, Any],
+    source: Path,
+    events: int,
+    others: Callable[[], dict[str, float]] = dict,
+) -> PathFigures:
+    """Runs ``samlog run``, gives it ``source`` when all stages are ready, stops it when idle.
+
+    ``others`` tells the CPU seconds of what runs beside.
+    """
     feed = folder / "feed"
     feed.mkdir(parents=True, exist_ok=True)
     path = folder / "samlog.yaml"
@@ -74,10 +89,11 @@ def run_path(folder: Path, config: dict[str, Any], source: Path, events: int) ->
     try:
         wait(process, lambda: is_ready(status.read_all(state)))
         start_s = time.perf_counter() - started
-        before = status.read_all(state)
+        before, others_before = status.read_all(state), others()
         given = time.time()
         os.link(source, feed / "events.ndjson")
         told = wait_until_idle(process, state, events)
+        others_s = {name: cpu - others_before[name] for name, cpu in others().items()}
     finally:
         process.terminate()
         process.wait()
@@ -86,6 +102,7 @@ def run_path(folder: Path, config: dict[str, Any], source: Path, events: int) ->
         start_s=start_s,
         busy_s=max(told[stage]["ended"] for stage in STAGES) - given,
         cpu_s={stage: float(one["cpu_s"] - before[stage]["cpu_s"]) for stage, one in told.items()},
+        others_s=others_s,
     )
 
 

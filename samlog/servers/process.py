@@ -67,6 +67,11 @@ class Server:
         """Tells whether the process is there (not whether it answers)."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def session(self) -> int:
+        """Returns the session that all its processes are in, by the first one's id; 0 if none."""
+        return self._process.pid if self._process is not None else 0
+
     def start(self) -> None:
         """Starts the process and returns when it answers; does nothing when it runs.
 
