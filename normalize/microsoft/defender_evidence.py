@@ -1,14 +1,14 @@
 """The evidence of Defender's alerts in ECS: Graph's ``evidence`` and the older ``entities``.
 
-Of several pieces of one kind the first fills the fields; users, hosts, hashes and addresses of all
-are related. Source: the Graph type alertEvidence and its derived types.
+Graph's pieces of one kind give lists, of the older APIs the first fills the fields; users, hosts,
+hashes and addresses of all are related. Source: the Graph type alertEvidence and its derived types.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from normalize.address import is_ip
-from normalize.microsoft.record import MAX_PAIRS, copy, mapping, objects, set_account, text
+from normalize.microsoft.record import MAX_PAIRS, Pairs, copy, mapping, objects, set_account, text
 from normalize.web import set_url
 from normalize.windows.values import HIVES
 from samlog.event import Event
@@ -39,6 +39,18 @@ def _first(event: Event, item: Item, pairs: tuple[tuple[str, str], ...]) -> None
     copy(event, item, [(key, field) for key, field in pairs if field not in event])
 
 
+def _add(event: Event, item: Item, pairs: Pairs) -> None:
+    """Adds values to those that other pieces of evidence gave; one value alone is no list."""
+    for key, field in pairs:
+        value = item.get(key)
+        if value is None or value == "" or isinstance(value, dict | list):
+            continue
+        before = event.get(field)
+        known = before if isinstance(before, list) else [] if before is None else [before]
+        if value not in known and len(known) < MAX_PAIRS:
+            event[field] = [*known, value] if known else value
+
+
 def _relate(event: Event, field: str, value: str) -> None:
     if value and value not in (before := event.get(field, ())) and len(before) < MAX_PAIRS:
         event[field] = [*before, value]
@@ -47,9 +59,9 @@ def _relate(event: Event, field: str, value: str) -> None:
 def _device(event: Event, item: Item) -> None:
     name = text(item, "deviceDnsName", "hostName").lower()
     if name:
-        event.setdefault("host.name", name)
+        _add(event, {"name": name}, (("name", "host.name"),))
         _relate(event, "related.hosts", name)
-    _first(event, item, (("mdeDeviceId", "host.id"), ("osPlatform", "host.os.platform")))
+    _add(event, item, (("mdeDeviceId", "host.id"), ("osPlatform", "host.os.platform")))
     if mapping(item.get("vmMetadata")):
         event["cloud.provider"] = "azure"
 
@@ -61,44 +73,55 @@ _FILE = (
     ("sha1", "file.hash.sha1"),
     ("sha256", "file.hash.sha256"),
 )
+_PROCESS = (
+    ("processId", "process.pid"),
+    ("parentProcessId", "process.parent.pid"),
+    ("processCommandLine", "process.command_line"),
+    ("processCreationDateTime", "process.start"),
+    ("parentProcessCreationDateTime", "process.parent.start"),
+    ("detectionStatus", "event.action"),
+)
+_ACCOUNT = (
+    ("accountName", "user.name"),
+    ("domainName", "user.domain"),
+    ("azureAdUserId", "user.id"),
+    ("userPrincipalName", "user.email"),
+)
+_REGISTRY = (
+    ("registryKey", "registry.key"),
+    ("registryHive", "registry.hive"),
+    ("registryValueName", "registry.value"),
+    ("registryValueType", "registry.data.type"),
+)
 
 
-def _file(event: Event, item: Item) -> None:
-    details = mapping(item.get("fileDetails"))
-    if "file.name" not in event and "file.hash.sha1" not in event:
-        copy(event, details, _FILE)
-        copy(event, item, (("detectionStatus", "event.action"),))
+def _hashes(event: Event, details: Item, prefix: str) -> None:
+    _add(event, details, [(key, f"{prefix}.hash.{key}") for key in ("sha1", "sha256")])
     for key in ("sha1", "sha256"):
         _relate(event, "related.hash", text(details, key))
 
 
+def _file(event: Event, item: Item) -> None:
+    details = mapping(item.get("fileDetails"))
+    _add(event, details, _FILE)
+    _add(event, item, (("detectionStatus", "event.action"),))
+    _hashes(event, details, "file")
+
+
 def _process(event: Event, item: Item) -> None:
-    image = mapping(item.get("imageFile"))
-    for key in ("sha1", "sha256"):
-        _relate(event, "related.hash", text(image, key))
-    if "process.pid" in event:
-        return
-    copy(
+    _add(event, item, _PROCESS)
+    _hashes(event, mapping(item.get("imageFile")), "process")
+    _hashes(event, mapping(item.get("parentProcessImageFile")), "process.parent")
+    account = mapping(item.get("userAccount"))
+    _add(
         event,
-        item,
-        (("processId", "process.pid"), ("parentProcessId", "process.parent.pid"))
-        + (("processCommandLine", "process.command_line"),)
-        + (("processCreationDateTime", "process.start"),)
-        + (("parentProcessCreationDateTime", "process.parent.start"),),
+        account,
+        (("accountName", "process.user.name"), ("azureAdUserId", "process.user.id")),
     )
-    copy(event, image, (("sha1", "process.hash.sha1"), ("sha256", "process.hash.sha256")))
-    copy(event, mapping(item.get("userAccount")), (("accountName", "process.user.name"),))
-    _first(event, item, (("detectionStatus", "event.action"),))
 
 
 def _user(event: Event, item: Item) -> None:
-    account = mapping(item.get("userAccount"))
-    _first(
-        event,
-        account,
-        (("accountName", "user.name"), ("domainName", "user.domain"))
-        + (("azureAdUserId", "user.id"), ("userPrincipalName", "user.email")),
-    )
+    _add(event, mapping(item.get("userAccount")), _ACCOUNT)
 
 
 def _mail(event: Event, item: Item) -> None:
@@ -108,38 +131,37 @@ def _mail(event: Event, item: Item) -> None:
         (("subject", "email.subject"), ("receivedDateTime", "email.delivery_timestamp"))
         + (("internetMessageId", "email.message_id"), ("networkMessageId", "email.local_id")),
     )
-    sender = mapping(item.get("p2Sender")) or mapping(item.get("p1Sender"))
-    for field, address in (
-        ("email.from.address", text(sender, "emailAddress")),
-        ("email.to.address", text(item, "recipientEmailAddress")),
-    ):
-        if address:
-            event.setdefault(field, [address])
-            _relate(event, "related.user", address)
+    senders = [text(mapping(item.get(key)), "emailAddress") for key in ("p2Sender", "p1Sender")]
+    for address in senders:
+        _relate(event, "email.from.address", address)
+    _relate(event, "email.to.address", text(item, "recipientEmailAddress"))
+    for address in (*senders, text(item, "recipientEmailAddress")):
+        _relate(event, "related.user", address)
+    if is_ip(text(item, "senderIp")):
+        _relate(event, "related.ip", item["senderIp"])
 
 
 def _ip(event: Event, item: Item) -> None:
     address = text(item, "ipAddress")
     if is_ip(address):
-        event.setdefault("host.ip", [address])
+        _relate(event, "host.ip", address)
         _relate(event, "related.ip", address)
 
 
 def _url(event: Event, item: Item) -> None:
-    _first(event, item, (("url", "url.original"),))
+    _add(event, item, (("url", "url.original"),))
+
+
+def _group(event: Event, item: Item) -> None:
+    _add(event, item, (("securityGroupId", "group.id"), ("displayName", "group.name")))
 
 
 def _registry(event: Event, item: Item) -> None:
-    hive = text(item, "registryHive")
-    _first(
-        event,
-        item,
-        (("registryKey", "registry.key"), ("registryHive", "registry.hive"))
-        + (("registryValueName", "registry.value"), ("registryValueType", "registry.data.type")),
-    )
-    if hive and (key := text(item, "registryKey")):
-        short = HIVES.get(hive.upper(), hive)
-        event.setdefault("registry.path", f"{short}\\{key}")
+    _add(event, item, _REGISTRY)
+    hive, key = text(item, "registryHive"), text(item, "registryKey")
+    if hive and key:
+        path = f"{HIVES.get(hive.upper(), hive)}\\{key}"
+        _add(event, {"path": path}, (("path", "registry.path"),))
 
 
 _READERS: dict[str, Callable[[Event, Item], None]] = {
@@ -153,6 +175,7 @@ _READERS: dict[str, Callable[[Event, Item], None]] = {
     "url": _url,
     "registryKey": _registry,
     "registryValue": _registry,
+    "securityGroup": _group,
 }
 
 

@@ -3,9 +3,9 @@
 Format: the Graph types microsoft.graph.security.incident and .alert (alerts_v2), and the older
 "Microsoft 365 Defender incidents API". Agent: a collector of the API. One event an incident; where
 the collector took the alerts apart (``alerts`` is one object), one an alert. The evidence is in
-ECS as ``host.*``, ``user.*``, ``file.*``, ``process.*``, ``email.*``; of several of a kind, the
-first. All fields are below ``m365_defender.incident.``. Datasets
-``m365_defender.incident``, ``m365_defender.alert``, ``microsoft.m365_defender`` for the older API.
+ECS as ``host.*``, ``user.*``, ``file.*``, ``process.*``, ``email.*``, lists where there are
+several. All fields are below ``m365_defender.incident.``. Datasets ``m365_defender.incident``,
+``m365_defender.alert``, ``microsoft.m365_defender`` for the older API.
 """
 
 from collections.abc import Mapping
@@ -28,6 +28,13 @@ ORDER = 41
 
 _PREFIX = "m365_defender.incident"
 _NAMES = ("threatDisplayName", "threatFamilyName", "title")
+_FOUND = {
+    "malware": ("malware", "info"),
+    "malicioususeractivity": ("malware", "info"),
+    "phishing": ("email", "info"),
+    "apt": ("threat", "indicator"),
+}
+"""What an incident was found to be → event.category and event.type."""
 _TYPES = {"resolved": "end", "inprogress": "change"}
 """Status of an alert of the older API → event.type."""
 
@@ -96,6 +103,9 @@ def _newer(event: Event, record: Mapping[str, Any], alert: Mapping[str, Any]) ->
     )
     if identity := text(record, "id"):
         event["samlog.origin"] = f"defender|{identity}|{text(record, 'lastUpdateDateTime')}"
+    found = _FOUND.get(text(record, "determination").lower())
+    if found:
+        event["event.category"], event["event.type"] = [found[0]], [found[1]]
     _severity(event, record)
 
 

@@ -287,3 +287,89 @@ def test_an_incident_that_was_found_to_be_malware_is_of_that_category(one: One) 
     record = {"incidentId": 1, "incidentName": "x", "severity": "High", "determination": "Malware"}
     event = one(orjson.dumps({**record, "alerts": [{"alertId": "1", "title": "t"}]}))
     assert event["event.category"] == ["host", "malware"]
+
+
+def incident(evidence: Any, **fields: Any) -> bytes:
+    alert = {"serviceSource": "microsoftDefenderForEndpoint", "evidence": evidence}
+    record = {"incidentWebUrl": "https://ond.example/1", "severity": "high", "alerts": [alert]}
+    return orjson.dumps({**record, "id": "1", **fields})
+
+
+def piece(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"@odata.type": f"#microsoft.graph.security.{kind}Evidence", **fields}
+
+
+def test_files_of_several_pieces_of_evidence_are_all_told(one: One) -> None:
+    names = ("ond.exe", "værre.dll", "ond.exe")
+    event = one(incident([piece("file", fileDetails={"fileName": name}) for name in names]))
+    assert event["file.name"] == ["ond.exe", "værre.dll"]
+
+
+def test_one_piece_of_evidence_gives_values_and_no_lists(one: One) -> None:
+    image = {"sha1": "a" * 40, "fileName": "ond.exe"}
+    account = {"accountName": "åse", "domainName": "kommune", "azureAdUserId": "u-1"}
+    evidence = [
+        piece("process", processId=7, parentProcessImageFile=image, userAccount=account),
+        piece("user", userAccount=account),
+        piece("securityGroup", securityGroupId="g-1", displayName="Økonomi"),
+    ]
+    event = one(incident(evidence))
+    assert event["process.pid"] == 7
+    assert event["process.parent.hash.sha1"] == "a" * 40
+    assert event["process.user.name"] == event["user.name"] == "åse"
+    assert event["process.user.id"] == "u-1"
+    assert event["group.name"] == "Økonomi"
+    assert event["related.hash"] == ["a" * 40]
+
+
+def test_both_senders_of_a_mail_in_evidence_are_told(one: One) -> None:
+    mail = piece(
+        "analyzedMessage",
+        p1Sender={"emailAddress": "retur@ond.example"},
+        p2Sender={"emailAddress": "chef@kommune.example"},
+        recipientEmailAddress="åse@kommune.example",
+        senderIp="203.0.113.9",
+    )
+    event = one(incident([mail]))
+    assert event["email.from.address"] == ["chef@kommune.example", "retur@ond.example"]
+    assert event["email.to.address"] == ["åse@kommune.example"]
+    assert "203.0.113.9" in event["related.ip"]
+
+
+@pytest.mark.parametrize(
+    ("found", "category", "kind"),
+    [
+        ("phishing", ["email"], ["info"]),
+        ("apt", ["threat"], ["indicator"]),
+        ("malware", ["malware"], ["info"]),
+        ("maliciousUserActivity", ["malware"], ["info"]),
+    ],
+)
+def test_what_an_incident_was_found_to_be_is_its_category(
+    one: One, found: str, category: list[str], kind: list[str]
+) -> None:
+    event = one(incident([], determination=found))
+    assert (event["event.category"], event["event.type"]) == (category, kind)
+
+
+@pytest.mark.parametrize("found", ["other", "", None, 7, ["phishing"], {"a": 1}, "p" * 60_000])
+def test_an_incident_found_to_be_nothing_known_has_no_category(one: One, found: Any) -> None:
+    assert "event.category" not in one(incident([], determination=found))
+
+
+def test_evidence_is_read_up_to_a_bound(one: One) -> None:
+    event = one(incident([piece("file", fileDetails={"fileName": f"{n}"}) for n in range(5_000)]))
+    assert len(event["file.name"]) == 128
+
+
+@pytest.mark.parametrize("wrong", [None, True, [], {}, 7, "x" * 60_000, [[[]]], [{"sha1": []}]])
+@pytest.mark.parametrize("kind", ["file", "process", "user", "analyzedMessage", "ip", "url"])
+def test_evidence_with_anything_in_each_place_gives_an_event(
+    one: One, kind: str, wrong: Any
+) -> None:
+    places = ("fileDetails", "imageFile", "parentProcessImageFile", "userAccount", "p1Sender")
+    more = ("p2Sender", "senderIp", "ipAddress", "url", "processId", "detectionStatus")
+    item = piece(kind, **dict.fromkeys((*places, *more), wrong))
+    event = one(incident([item, wrong, piece("file", fileDetails={"fileName": "ond.exe"})]))
+    assert event["event.dataset"] == "m365_defender.incident"
+    assert event["file.name"] == "ond.exe"

@@ -20,7 +20,7 @@ NAMES = (
 RECORDS = [
     orjson.loads(line)
     for path in sorted(SAMPLES.glob("*/*.log"))
-    if path.parent.name.startswith(NAMES)
+    if path.parent.name.startswith(NAMES) and path.stem != "cp1252"
     for line in path.read_bytes().split(b"\n")
     if line.startswith(b"{")
 ]
