@@ -1,4 +1,4 @@
-"""Flat JSON of a shape that was seen before: what follows from it is worked out once.
+"""Flat JSON by its shape: what follows from it is worked out once.
 
 A shape is the names of an object and the types of their values. Shapes are few and repeat, and so
 do the values that only tell the kind of an event (provider, channel, event id, level, keywords ..).
@@ -7,14 +7,14 @@ share, and a plan without the rules for names that are not there. What is left p
 values. 7 us an event instead of 19.
 
 The result is what `normalize.windows.flat.read` and `normalize.windows.mapper.to_ecs` give; only
-the order of the fields differs. A shape is compiled when it comes a second time, and what does not
-suit (nested values, endless names) goes the plain way: an attacker's ever new shapes cost what they
-always did and are not kept.
+the order of the fields differs. Which way an object goes is decided by its names and types alone,
+never by what was read before, so that a repeat gives the same bytes. What does not suit (nested
+values, endless names) goes the plain way. An object of a shape that is new costs 50 us more, and
+no more shapes are kept than `MAX_SHAPES`.
 """
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from operator import itemgetter
 from types import NoneType
 from typing import Any, NamedTuple
@@ -34,9 +34,9 @@ ShapeKey = tuple[tuple[str, ...], tuple[type, ...]]
 """Names in their order, types of their values."""
 
 MAX_SHAPES = 2_048
-MAX_KINDS = 512
-"""Kinds of one shape; the words of an event's kind have at most `MAX_WORDS` characters."""
-MAX_WORDS = 2_048
+MAX_KINDS = 4_096
+"""Kinds of all shapes; the words of an event's kind have at most `MAX_WORDS` characters."""
+MAX_WORDS = 1_024
 MAX_NAMES = 128
 MAX_CHARS = 4_096
 WORDS = frozenset(
@@ -67,16 +67,17 @@ class Kind(NamedTuple):
     outcome: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class FlatShape:
     """How to read objects of one shape.
 
-    ``words_of`` takes the values that tell the kind. ``pick`` takes the others: the first ones are
-    EventData under ``names``, all of them go to ``fields``; those at ``texts`` are no text yet.
+    ``words`` tell the kind, ``words_of`` takes their values. ``pick`` takes the others: the first
+    ones are EventData under ``names``, all go to ``fields``; those at ``texts`` are no text yet.
     ``numbers`` are names and their fields, ``record`` is the name of the record number or "",
     ``named`` tells that the shipper names the account.
     """
 
+    words: tuple[str, ...]
     words_of: Picker
     pick: Picker
     names: tuple[str, ...]
@@ -86,49 +87,19 @@ class FlatShape:
     record: str
     tags: bool
     named: bool
-    kinds: Bounded[tuple[Any, ...], Kind]
 
 
-class Shapes:
-    """The shapes that were seen, within bounds."""
-
-    def __init__(self) -> None:
-        self.shapes: dict[ShapeKey, FlatShape | None] = {}
-        self.once: set[int] = set()
-
-    def find(self, names: tuple[str, ...], values: tuple[Any, ...]) -> FlatShape | None:
-        """Returns the shape of an object, None where it is to be read the plain way."""
-        key = (names, tuple(map(type, values)))
-        try:
-            return self.shapes[key]
-        except KeyError:
-            return self._second(key)
-
-    def _second(self, key: ShapeKey) -> FlatShape | None:
-        if len(key[0]) > MAX_NAMES or sum(map(len, key[0])) > MAX_CHARS:
-            return None
-        mark = hash(key)
-        if mark not in self.once:
-            if len(self.once) >= MAX_SHAPES:
-                self.once.clear()
-            self.once.add(mark)
-            return None
-        if len(self.shapes) >= MAX_SHAPES:
-            self.shapes.clear()
-        shape = self.shapes[key] = compile_shape(*key)
-        return shape
-
-
-SHAPES = Shapes()
+KindKey = tuple[FlatShape, tuple[Any, ...]]
+"""A shape and the values of its words."""
 
 
 def parse(obj: Mapping[str, Any], raw: RawEvent) -> Event | None:
     """Returns the document of a flat object, None where it is to be read the plain way."""
     values = tuple(obj.values())
-    shape = SHAPES.find(tuple(obj), values)
+    shape = SHAPES[tuple(obj), tuple(map(type, values))]
     if shape is None:
         return None
-    kind = shape.kinds[shape.words_of(values)]
+    kind = KINDS[shape, shape.words_of(values)]
     out = kind.constants.copy()
     picked: Sequence[Any] = shape.pick(values)
     if shape.texts:
@@ -160,41 +131,51 @@ def parse(obj: Mapping[str, Any], raw: RawEvent) -> Event | None:
     return out
 
 
-def compile_shape(names: tuple[str, ...], types: tuple[type, ...]) -> FlatShape | None:
+def compile_shape(key: ShapeKey) -> FlatShape | None:
     """Returns how to read objects of a shape, None where they are no case for it."""
+    names, types = key
+    if len(names) > MAX_NAMES or sum(map(len, names)) > MAX_CHARS:
+        return None
     there = {name: kind for name, kind in zip(names, types, strict=True) if kind is not NoneType}
     words = tuple(name for name in names if name in WORDS)
     data = [name for name in there if _is_data(name, there[name], names)]
-    numbers = [name for name in there if name in NUMBERS and name not in data]
+    numbers = [name for name in there if name in NUMBERS and not _is_data(name, there[name], names)]
     records = [name for name in there if name in flat.RECORDS]
-    system = sorted(there.keys() - {*words, *data, *numbers, *records, "tags"}, key=names.index)
+    elsewhere = {*words, *data, *numbers, *records, "tags"}
+    system = [name for name in there if name not in elsewhere]
     doubled = {name.replace(" ", ""): name for name in reversed(data) if " " in name}
-    scalars = [name for name in (*words, *system) if name in flat.SHIPPER or name in words]
+    plain = {*words, *(name for name in system if name in flat.SHIPPER)} & there.keys()
     if (
         not NESTED.isdisjoint(there)
-        or not SCALARS.issuperset(there[name] for name in scalars if name in there)
+        or not SCALARS.issuperset(there[name] for name in plain)
         or not doubled.keys().isdisjoint(flat.TAKEN)
     ):
         return None
     doubled = {name: source for name, source in doubled.items() if name not in there}
+    place = {name: at for at, name in enumerate(names)}
     picked = [*data, *doubled.values(), *system]
     data += doubled
     return FlatShape(
-        words_of=_picker([names.index(name) for name in words]),
-        pick=_picker([names.index(name) for name in picked]),
+        words=words,
+        words_of=_picker([place[name] for name in words]),
+        pick=_picker([place[name] for name in picked]),
         names=tuple(data),
         fields=(*(EVENT_DATA[name] for name in data), *map(_field, system)),
         texts=tuple(
-            at
-            for at, name in enumerate(picked)
-            if there[name] is not str and (at < len(data) or name not in flat.SHIPPER)
+            at for at, name in enumerate(picked) if there[name] is not str and name not in plain
         ),
         numbers=tuple((name, NUMBERS[name]) for name in numbers),
         record=records[-1] if records else "",
         tags="tags" in there,
         named="winlog.user.name" in map(_field, system),
-        kinds=Bounded(partial(_kind, words, frozenset(data)), MAX_KINDS, _fits),
     )
+
+
+SHAPES: Bounded[ShapeKey, FlatShape | None] = Bounded(
+    compile_shape,
+    MAX_SHAPES,
+    lambda key: len(key[0]) <= MAX_NAMES and sum(map(len, key[0])) <= MAX_CHARS,
+)
 
 
 def _is_data(name: str, kind: type, names: Container[str]) -> bool:
@@ -216,19 +197,23 @@ def _picker(places: Sequence[int]) -> Picker:
     return lambda values: tuple(values[place] for place in places)
 
 
-def _fits(values: tuple[Any, ...]) -> bool:
-    return sum(len(value) for value in values if type(value) is str) <= MAX_WORDS
+def _fits(key: KindKey) -> bool:
+    return sum(len(value) for value in key[1] if type(value) is str) <= MAX_WORDS
 
 
-def _kind(words: tuple[str, ...], data: frozenset[str], values: tuple[Any, ...]) -> Kind:
+def _kind(key: KindKey) -> Kind:
     """Reads what tells the kind of an event as if there were nothing else."""
+    shape, values = key
     event = WindowsEvent()
-    obj = dict(zip(words, values, strict=True))
+    obj = dict(zip(shape.words, values, strict=True))
     flat.take_all(event, obj)
     flat.name_kind(event, obj)
     out = event.out
     way = route(event.channel, event.provider, event.code)
     begin(out, event.data, way)
     outcome = outcome_of(out)
-    plan = way.plan.only(data | event.data.keys())
+    plan = way.plan.only({*shape.names, *event.data})
     return Kind(out, event.data, event.channel, way, plan, outcome)
+
+
+KINDS: Bounded[KindKey, Kind] = Bounded(_kind, MAX_KINDS, _fits)
