@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from detect.condition import And, FieldTest, Node, Not, Or
 from detect.evaluate import FOLDED_OPS, one_of, refers, satisfied, text_predicate, words
-from detect.text import NOTHING, Folded, Raw, View
+from detect.many import NOTHING
+from detect.text import Folded, Raw, View
 
 Predicate = Callable[[Folded, Raw, View], bool]
 

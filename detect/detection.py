@@ -111,7 +111,7 @@ def set_aside(rule: Rule, why: str, rules: RuleSet, detected: str) -> Detection:
 def detection(match: Match, rule: dict[str, Any], event: Event, detected: str) -> Detection:
     """Returns what is told of one match; the same event and rule give the same id."""
     unit = event["samlog.unit"]
-    context = {key: _short(event[key]) for key in CONTEXT if event.get(key) is not None}
+    context = context_of(event)
     entity = match.rule.entity
     if entity and event.get(entity) is not None:
         context[entity] = _short(event[entity])
@@ -127,6 +127,11 @@ def detection(match: Match, rule: dict[str, Any], event: Event, detected: str) -
         matched=matched(match.fields),
         context=context,
     )
+
+
+def context_of(event: Event) -> dict[str, Any]:
+    """Returns what an alert is told of an event whatever the rule."""
+    return {key: _short(event[key]) for key in CONTEXT if event.get(key) is not None}
 
 
 def stream_of(event: Event) -> str:

@@ -9,6 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from detect.build import Built, build
 from detect.compile import Predicate, bind
 from detect.evaluate import matched_fields
 from detect.filters import Filter
-from detect.index import Group
+from detect.index import Group, keys_of
 from detect.logsource import SAME, Fields, Router, conflicts
 from detect.places import Placed
 from detect.raw import declared
@@ -27,7 +28,12 @@ from detect.text import View
 Mode = Literal["ecs", "raw"]
 
 MAX_GROUPS = 4_096
+MAX_CHOICES = 64
+"""Combinations of one source's routing values that are prepared for."""
 MAX_TAKEN_AWAY = 1_000
+MAX_TOLD = 50
+"""Of so many rules that one event fires it is said why; an event that fires more is a flood."""
+LEVELS = ("informational", "low", "medium", "high", "critical")
 SAMPLE = 128
 """One event in so many is asked with a stopwatch. All counting of rules together takes 1.2 to 1.9 %
 of the detect step's time: 12,000 Windows events, all of SigmaHQ's rules, blocks of 300 in pairs."""
@@ -82,6 +88,8 @@ class Stats:
     events: int = 0
     candidates: int = 0
     matches: int = 0
+    cut: int = 0
+    """Events of which rules saw a part only."""
     faults: dict[str, str] = field(default_factory=dict)
     """Rule id → what it raised. Such a rule is not asked again."""
     filtered: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -90,20 +98,27 @@ class Stats:
     """Rule id → [times that it was asked with a stopwatch, nanoseconds of these]."""
 
 
+Groups = tuple[tuple[tuple[int, ...], Group], ...]
+
+
 class _Members:
     """The variants that one kind of event is routed to, and their index.
 
+    ``groups`` are one index of them all, or those of the single sources; each with its variants.
     ``sources`` are indexes of `Built.sources`. ``enough`` is for whoever looks at some events of
     each kind: the units of which it has seen enough.
     """
 
-    __slots__ = ("enough", "group", "numbers", "sources")
+    __slots__ = ("enough", "groups", "numbers", "sources")
 
     def __init__(
-        self, numbers: tuple[int, ...], group: Group, sources: frozenset[int] = frozenset()
+        self,
+        numbers: tuple[int, ...],
+        groups: "Groups",
+        sources: frozenset[int] = frozenset(),
     ) -> None:
         self.numbers = numbers
-        self.group = group
+        self.groups = groups
         self.sources = sources
         self.enough: set[str] = set()
 
@@ -118,6 +133,8 @@ class Engine:
         self.stats = Stats()
         self.routed: _Members
         """What the last event was routed to."""
+        self.cut: tuple[str, ...] = ()
+        """Fields of the last event of which rules saw a part only, for their length or number."""
         self._built = built
         self._scanners = scanners or Scanners()
         self.filters: Sequence[Filter] = built.filters
@@ -127,8 +144,9 @@ class Engine:
         self._predicates: list[Predicate | None] = list(bind(built.program))
         self._router = Router(built.sources, ROUTING[mode])
         self._searched: dict[str, bool] = {}
-        self._members: dict[tuple[int, ...], _Members] = {}
+        self._groups: dict[tuple[int, ...], Group] = {}
         self._routes: dict[Any, _Members] = {}
+        self._prepared = False
 
     @classmethod
     def load(
@@ -161,10 +179,17 @@ class Engine:
     def prepare(self) -> None:
         """Builds the index of every kind of event that the tables name, before the first event.
 
-        Otherwise each is built when its first event arrives, which takes up to some 50 ms.
+        Otherwise each is built when its first event arrives, which takes up to some 50 ms. From
+        then on none is built: an event that is of several kinds at once which no table names
+        together is asked about with the index of each, so that nobody can buy 50 ms with it.
         """
-        for i in range(len(self._built.sources)):
-            self._members_of(self._numbers(frozenset((i,))))
+        for i, source in enumerate(self._built.sources):
+            self._group_of(self._numbers(frozenset((i,))))
+            choices = [values or ("x",) for values in source.where.values()]
+            for values in islice(product(*choices), MAX_CHOICES):
+                event = dict(zip(source.where, values, strict=True))
+                self._group_of(self._numbers(self._router.route(event)))
+        self._prepared = True
 
     def match(
         self, event: Mapping[str, Any], *, line: bytes | None = None, prefilter: bool = True
@@ -177,10 +202,12 @@ class Engine:
         ``stats.faults``; the others go on.
         """
         self.stats.events += 1
+        self.cut = ()
         members = self._route(event)
         if not members.numbers:
             return []
         view: View | None = None
+        chosen: Sequence[int] = members.numbers
         if prefilter:
 
             def haystack() -> str:
@@ -188,15 +215,25 @@ class Engine:
                 view = view or self._view(event)
                 return view.haystack()
 
-            mask = members.group.candidates(event, haystack, line)
-            if not mask:
+            chosen = ()
+            for numbers, group in members.groups:
+                mask = group.candidates(event, haystack, line)
+                if group.heavies:
+                    view = view or self._view(event)
+                    view.note(group.noted(), group.cut())
+                if mask:
+                    chosen = [*chosen, *[numbers[bit] for bit in bits(mask)]]
+            if not chosen and view is None:
                 return []
-            numbers = members.numbers
-            chosen: Sequence[int] = [numbers[bit] for bit in bits(mask)]
-        else:
-            chosen = members.numbers
+            if len(members.groups) > 1:
+                chosen = sorted(set(chosen))
+        view = view or self._view(event)
         ask = self._ask if self.stats.events % SAMPLE else self._timed
-        return ask(chosen, view or self._view(event))
+        found = ask(chosen, view)
+        if view.cut:
+            self.stats.cut += 1
+            self.cut = tuple(sorted(key for slot in view.cut for key in keys_of(slot)))
+        return found
 
     def _timed(self, numbers: Sequence[int], view: View) -> list[Match]:
         """Does what `_ask` does and notes how long each rule took."""
@@ -216,8 +253,7 @@ class Engine:
 
     def _ask(self, numbers: Sequence[int], view: View) -> list[Match]:
         self.stats.candidates += len(numbers)
-        found: list[Match] = []
-        seen: set[str] = set()
+        hits: dict[str, int] = {}
         low, raw = view.low, view.raw
         for number in numbers:
             predicate = self._predicates[number]
@@ -226,14 +262,34 @@ class Engine:
             variant = self._built.variants[number]
             rule = self.rules[variant.rule]
             try:
-                if predicate(low, raw, view) and rule.id not in seen:
+                if predicate(low, raw, view) and rule.id not in hits:
                     if rule.id in self._filters and self._is_filtered(number, rule, view):
                         continue
-                    seen.add(rule.id)
-                    found.append(Match(rule, matched_fields(variant.node, view), number))
+                    hits[rule.id] = number
             except RULE_FAULTS as error:
                 self.set_aside(rule.id, f"{type(error).__name__}: {error}")
-        self.stats.matches += len(found)
+        self.stats.matches += len(hits)
+        return self._matches(list(hits.values()), view) if hits else []
+
+    def _matches(self, numbers: Sequence[int], view: View) -> list[Match]:
+        """Returns the matches; the fields of the `MAX_TOLD` of the highest levels, if more."""
+        variants = self._built.variants
+        chosen = set(numbers)
+        if len(numbers) > MAX_TOLD:
+            rules = {number: self.rules[variants[number].rule] for number in numbers}
+            chosen = set(sorted(numbers, key=lambda n: -severity(rules[n].level))[:MAX_TOLD])
+        found: list[Match] = []
+        for number in numbers:
+            variant = variants[number]
+            rule = self.rules[variant.rule]
+            fields: dict[str, Any] = {}
+            try:
+                if number in chosen:
+                    fields = matched_fields(variant.node, view)
+            except RULE_FAULTS as error:
+                self.set_aside(rule.id, f"{type(error).__name__}: {error}")
+                continue
+            found.append(Match(rule, fields, number))
         return found
 
     def set_aside(self, rule_id: str, why: str) -> None:
@@ -255,6 +311,8 @@ class Engine:
 
     def fields_at(self, variant: int, event: Mapping[str, Any]) -> Fields:
         """Returns where the fields of a rule are in an event that this variant of it fired on."""
+        if variant < 0:
+            return SAME
         chosen = self._built.variants[variant]
         if chosen.plain:
             return SAME
@@ -277,8 +335,8 @@ class Engine:
             numbers = self._numbers(sources) if self.mode == "ecs" else self._raw(sources, own)
             if len(self._routes) >= MAX_GROUPS:
                 self._routes.clear()
-            shared = self._members_of(numbers)
-            found = self._routes[key] = _Members(numbers, shared.group, sources)
+            groups = self._groups_of(numbers, sources)
+            found = self._routes[key] = _Members(numbers, groups, sources)
         self.routed = found
         return found
 
@@ -312,13 +370,19 @@ class Engine:
             and not conflicts(self.rules[variant.rule].logsource, (product, own[1], service))
         )
 
-    def _members_of(self, numbers: tuple[int, ...]) -> _Members:
-        found = self._members.get(numbers)
+    def _groups_of(self, numbers: tuple[int, ...], sources: frozenset[int]) -> Groups:
+        if not self._prepared or self.mode == "raw" or numbers in self._groups:
+            return ((numbers, self._group_of(numbers)),)
+        singles = {self._numbers(frozenset((i,))) for i in sources}
+        return tuple((own, self._group_of(own)) for own in sorted(singles) if own)
+
+    def _group_of(self, numbers: tuple[int, ...]) -> Group:
+        found = self._groups.get(numbers)
         if found is None:
-            if len(self._members) >= MAX_GROUPS:
-                self._members.clear()
-            group = Group([self._built.needs[number] for number in numbers], self._scanners)
-            found = self._members[numbers] = _Members(numbers, group)
+            if len(self._groups) >= MAX_GROUPS:
+                self._groups.clear()
+            needs = [self._built.needs[number] for number in numbers]
+            found = self._groups[numbers] = Group(needs, self._scanners)
         return found
 
     def _view(self, event: Mapping[str, Any]) -> View:
@@ -343,6 +407,11 @@ class Engine:
                 self._searched.clear()
             self._searched[key] = found
         return found
+
+
+def severity(level: str) -> int:
+    """Returns the place of a rule's level, the most severe last; -1 for none."""
+    return LEVELS.index(level) if level in LEVELS else -1
 
 
 def _by_rule(filters: Sequence[Filter]) -> dict[str, list[tuple[Filter, Placed]]]:

@@ -6,6 +6,7 @@ generated code in tests.
 """
 
 import operator
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -14,12 +15,12 @@ from typing import Any
 
 import re2
 
-from detect.condition import And, FieldTest, Node, Not, Or, Pattern
-from detect.glob import matcher
-from detect.text import NOTHING, Many, Slot, Texts, View, address, fold, moment, number
+from detect.condition import And, FieldTest, Node, Not, Or
+from detect.glob import Glob
+from detect.many import NOTHING, TextPredicate, Texts
+from detect.regexliteral import required_literal
+from detect.text import Slot, View, address, fold, moment, number
 from samlog.errors import RuleError
-
-TextPredicate = Callable[[str], bool]
 
 REMEMBERED_TEXTS = 256
 REMEMBERED_CHARS = 1_024
@@ -30,11 +31,12 @@ MAX_REGEX_SIZE = 10_000
 TRIAL_MEMORY = 1 << 20
 """Bytes that RE2 may take to find out whether a regex is too large: 5 ms, where compiling it with
 the 8 MiB that matching needs takes up to 0.25 s."""
-REGEX_WORK = 50_000_000
-"""Instructions times characters: so much of a value a regex reads. Linear time is not enough:
-``(?:a?){1000}a{1000}c`` takes 48 s for a megabyte, ``.{1000,}`` 2 s. Within this bound
-they take 1 s and 0.1 ms (the first time 0.15 s); one of 50 instructions reads a million characters.
-"""
+READS = ((300, 32_768), (2_500, 8_192), (10_000, 2_048))
+"""A regex of at most so many instructions reads so many characters of a value. Linear time is not
+enough: what 300 instructions take a microsecond a character for, 10,000 take 1 ms for."""
+REGEX_MEMORY = 1 << 20
+"""Bytes that RE2 keeps of the states of one regex. 148 regexes of SigmaHQ with RE2's own 8 MiB are
+a gigabyte that events can fill."""
 
 FOLDED_OPS = frozenset({"eq", "contains", "starts", "ends", "glob"})
 
@@ -122,25 +124,52 @@ def _time_part(arg: tuple[str, str, int]) -> TextPredicate:
     return test
 
 
-def _regex(arg: tuple[str, str]) -> TextPredicate:
-    """Returns the search for a regex, in linear time, in the first characters of long values.
+class Regex:
+    """The search for a regex, in linear time, in the first ``longest`` characters of a value.
 
     All regexes of SigmaHQ are taken by RE2. Its classes (``\\d``, ``\\w``, ``\\b``) are ASCII and
-    ``$`` is the very end of the text.
+    ``$`` is the very end of the text. ``needs`` are folded texts without which there is no match.
     """
-    compiled = _compiled(arg)
-    search, longest = compiled.search, REGEX_WORK // max(1, compiled.programsize)
 
-    def test(text: str) -> bool:
-        text = text[:longest]
+    __slots__ = ("_remembered", "_search", "longest", "needs")
+
+    def __init__(self, arg: tuple[str, str]) -> None:
+        compiled = _compiled(arg)
+        self._search = compiled.search
+        self.longest = _longest_read(compiled.programsize)
+        literal = required_literal(arg[0])
+        self.needs = (fold(literal),) if literal else ()
+        # Values repeat, and a call of RE2 from Python takes 2-5 µs against 0.1 µs for the memory.
+        self._remembered = lru_cache(maxsize=REMEMBERED_TEXTS)(self._found)
+
+    def __call__(self, text: str) -> bool:
+        return (self._remembered if len(text) <= REMEMBERED_CHARS else self._found)(text)
+
+    def _found(self, text: str) -> bool:
+        text = text[: self.longest]
         try:
-            return search(text) is not None
+            return self._search(text) is not None
         except UnicodeEncodeError:
-            return search(text.encode("utf-8", "replace").decode()) is not None
+            return self._search(text.encode("utf-8", "replace").decode()) is not None
 
-    # Values repeat, and a call of RE2 from Python takes 2-5 µs against 0.1 µs for the memory.
-    remembered = lru_cache(maxsize=REMEMBERED_TEXTS)(test)
-    return lambda text: (remembered if len(text) <= REMEMBERED_CHARS else test)(text)
+
+def _longest_read(size: int) -> int:
+    return next(chars for most, chars in READS if size <= most)
+
+
+_LONG_LINE = re.compile(r"(?:\.|\(\.\))\{(\d{1,4}),?\}")
+
+
+def _regex(arg: tuple[str, str]) -> TextPredicate:
+    """Returns the search for a regex; for "a line of n characters" without a regex.
+
+    ``.{1000,}`` has 8,005 instructions, and its states fill a megabyte in a thousand characters.
+    """
+    long_line = _LONG_LINE.fullmatch(arg[0])
+    if long_line is None or arg[1]:
+        return Regex(arg)
+    least = int(long_line[1])
+    return lambda text: len(text) >= least and any(len(line) >= least for line in text.split("\n"))
 
 
 def _compiled(arg: tuple[str, str]) -> Any:
@@ -148,7 +177,9 @@ def _compiled(arg: tuple[str, str]) -> Any:
     pattern = f"(?{flags}){source}" if flags else source
     options = re2.Options()
     options.log_errors = False
-    memory, options.max_mem = options.max_mem, TRIAL_MEMORY
+    options.max_mem = TRIAL_MEMORY
+    # Nobody asks what groups hold; finding that out takes 100 ns a character.
+    options.never_capture = True
     try:
         compiled = re2.compile(pattern, options)
     except re2.error as error:
@@ -163,7 +194,7 @@ def _compiled(arg: tuple[str, str]) -> Any:
         ) from error
     if compiled.programsize > MAX_REGEX_SIZE:
         raise _too_large(source, f"{compiled.programsize:,} instructions")
-    options.max_mem = memory
+    options.max_mem = REGEX_MEMORY
     return re2.compile(pattern, options)
 
 
@@ -174,16 +205,12 @@ def _too_large(source: str, why: str) -> RuleError:
     )
 
 
-def _pattern(arg: Pattern) -> TextPredicate:
-    return matcher(arg)
-
-
 _FACTORIES: Mapping[str, Callable[[Any], TextPredicate]] = {
     "eq": _equals,
     "contains": _contains,
     "starts": _starts,
     "ends": _ends,
-    "glob": _pattern,
+    "glob": Glob,
     "num": _number,
     "cmp": _compare,
     "cidr": _network,
@@ -192,9 +219,20 @@ _FACTORIES: Mapping[str, Callable[[Any], TextPredicate]] = {
 }
 
 
+_DIRECT: Mapping[str, Callable[[Texts, str], bool]] = {
+    "eq": lambda value, arg: value == arg,
+    "contains": lambda value, arg: arg in value,
+    "starts": lambda value, arg: value.startswith(arg),
+    "ends": lambda value, arg: value.endswith(arg),
+}
+
+remembered_predicate = lru_cache(maxsize=4_096, typed=True)(text_predicate)
+"""Compiling a regex for each match that is told takes more than the match."""
+
+
 def satisfied(value: Texts, predicate: TextPredicate) -> bool:
     """Tells whether one text of ``value`` satisfies ``predicate``."""
-    return predicate(value) if value.__class__ is str else any(map(predicate, value.members))  # type: ignore[union-attr]
+    return predicate(value) if value.__class__ is str else value.satisfied(predicate)  # type: ignore[union-attr]
 
 
 def one_of(value: Texts, options: frozenset[str]) -> bool:
@@ -204,8 +242,7 @@ def one_of(value: Texts, options: frozenset[str]) -> bool:
 
 def words(view: View, lowered: bool) -> Texts:
     """Returns all texts that keywords are looked for in."""
-    found = view.keywords()
-    return Many(tuple(map(fold, found)) if lowered else found)
+    return view.words(lowered)
 
 
 def refers(view: View, slot: Slot, arg: tuple[Slot, str]) -> bool:
@@ -226,7 +263,7 @@ def is_true(test: FieldTest, view: View) -> bool:
     if slot is None:
         if op == "any":
             return bool(view.keywords())
-        return satisfied(words(view, lowered), text_predicate(op, arg))
+        return satisfied(words(view, lowered), remembered_predicate(op, arg))
     if op == "any":
         return view.low[slot] is not NOTHING
     if op == "null":
@@ -235,7 +272,9 @@ def is_true(test: FieldTest, view: View) -> bool:
         return view.exists(slot) is arg
     if op == "ref":
         return refers(view, slot, arg)
-    return satisfied((view.low if lowered else view.raw)[slot], text_predicate(op, arg))
+    value = (view.low if lowered else view.raw)[slot]
+    direct = _DIRECT.get(op.removeprefix("c") if op in _CASED else op)
+    return direct(value, arg) if direct else satisfied(value, remembered_predicate(op, arg))
 
 
 def holds(node: Node, view: View) -> bool:
@@ -255,22 +294,30 @@ def matched_fields(node: Node, view: View) -> dict[str, Any]:
     Only fields of positive tests; a keyword's are listed under ``keywords`` as the words found.
     """
     found: dict[str, Any] = {}
-    _note(node, view, found)
+    _note(node, view, found, set())
     return found
 
 
-def _note(node: Node, view: View, found: dict[str, Any]) -> None:
-    if isinstance(node, And | Or):
+def _note(node: Node, view: View, found: dict[str, Any], done: set[Slot]) -> None:
+    """Notes the fields of a condition that holds; a field that is noted is not asked again."""
+    if isinstance(node, And):
         for part in node.nodes:
-            if isinstance(node, And) or holds(part, view):
-                _note(part, view, found)
-        return
-    if isinstance(node, Not) or not is_true(node, view):
-        return
+            _note(part, view, found, done)
+    elif isinstance(node, Or):
+        for part in node.nodes:
+            known = isinstance(part, FieldTest) and part.slot in done
+            if not known and holds(part, view):
+                _note(part, view, found, done)
+    elif not isinstance(node, Not):
+        _note_test(node, view, found, done)
+
+
+def _note_test(node: FieldTest, view: View, found: dict[str, Any], done: set[Slot]) -> None:
     if node.slot is None:
         found.setdefault("keywords", []).append(keyword_text(node))
         return
     slot = node.slot
+    done.add(slot)
     for key in (slot,) if isinstance(slot, str) else slot:
         value = view.event.get(key)
         if value is not None:

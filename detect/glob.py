@@ -4,45 +4,49 @@
 """
 
 import re
-from collections.abc import Callable
 
 from detect.condition import Pattern, Piece
+from detect.text import fold
 
-Matcher = Callable[[str], bool]
 
-
-def matcher(pattern: Pattern) -> Matcher:
-    """Returns a function that tells whether a text matches ``pattern``.
+class Glob:
+    """Tells whether a text matches a pattern.
 
     The leftmost place of each piece in turn is always right where pieces have a fixed length, so
-    there is no backtracking (a regex with five ``.*`` would be of the fifth power).
+    there is no backtracking (a regex with five ``.*`` would be of the fifth power). ``needs`` are
+    folded texts without which there is no match.
     """
-    pieces = [_finder(piece) for piece in pattern.pieces]
-    first = pieces.pop(0) if pattern.from_start else None
-    last = pieces.pop() if pattern.to_end and pieces else None
-    alone = pattern.to_end and last is None
 
-    def matches(text: str) -> bool:
-        position = 0
+    __slots__ = ("_alone", "_first", "_last", "_pieces", "needs")
+
+    def __init__(self, pattern: Pattern) -> None:
+        pieces = [_finder(piece) for piece in pattern.pieces]
+        literals = (part for piece in pattern.pieces for part in piece if part)
+        self.needs = tuple(dict.fromkeys(map(fold, literals)))
+        self._first = pieces.pop(0) if pattern.from_start else None
+        self._last = pieces.pop() if pattern.to_end and pieces else None
+        self._alone = pattern.to_end and self._last is None
+        self._pieces = pieces
+
+    def __call__(self, text: str) -> bool:
+        position, first, last = 0, self._first, self._last
         if first is not None:
             if first.at(text, 0) is False:
                 return False
             position = first.length
-            if alone:
+            if self._alone:
                 return len(text) == position
         end = len(text)
         if last is not None:
             end -= last.length
             if end < position or not last.at(text, end):
                 return False
-        for piece in pieces:
+        for piece in self._pieces:
             found = piece.find(text, position, end)
             if found < 0:
                 return False
             position = found + piece.length
         return True
-
-    return matches
 
 
 class _Literal:

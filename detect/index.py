@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from detect.keywords import KeywordTable
+from detect.many import Known, Noted
 from detect.necessary import KEYWORDS, Clause, weight
 from detect.scan import Scanner, Scanners
-from detect.text import Slot, fold, lookup, members, number, scalar_text
+from detect.text import HEAVY_CHARS, Slot, fold, is_heavy, lookup, number, read, scalar_text
 
 PLANES = 2
+_ENDS = ("starts", "ends")
 MAX_CACHED = 4_096
 """Masks kept per field; then they are dropped at once."""
 MAX_CACHED_CHARS = 1_024
@@ -33,10 +35,24 @@ class _Table:
     """The masks of one slot. ``cache`` and ``wide`` are read by `Group.candidates` directly."""
 
     def __init__(
-        self, slot: Slot, size: int, placed: Sequence[tuple[Clause, int]], scanners: Scanners
+        self,
+        slot: Slot,
+        size: int,
+        placed: Sequence[tuple[Clause, int]],
+        scanners: Scanners,
+        heavies: "list[_Table]",
     ) -> None:
-        """``placed``: clauses (or their atoms of this slot) with the section that each is in."""
+        """``placed``: clauses (or their atoms of this slot) with the section that each is in.
+
+        ``heavies``: where a table puts itself that has something to tell of the event's value:
+        ``noted``, or that it is ``cut``.
+        """
         self.slot = slot
+        self.noted: Noted | None = None
+        self.cut = False
+        self._heavies = heavies
+        self._last = (0, 0)
+        self._known_literals: Known | None = None
         self.size = size
         self.cache: dict[str, int] = {}
         self.wide: dict[str, int] = {}
@@ -87,8 +103,12 @@ class _Table:
 
     def compute(self, value: Any) -> tuple[int, int]:
         """Returns (mask, OR planes) for a value that is there. O(length of the value)."""
+        texts: tuple[str, ...]
+        if value.__class__ is str and len(value) <= HEAVY_CHARS:
+            texts = (value,)
+        else:
+            texts = self._read_heavy(value)
         found = self._kinds["exists"]
-        texts = members(value)
         found |= self._kinds["some"] if texts else self._kinds["none"]
         for text in texts:
             folded = fold(text)
@@ -96,20 +116,44 @@ class _Table:
             if self._numbers and (value_number := number(folded)) is not None:
                 found |= self._numbers.get(value_number, 0)
             if self._scan is not None:
-                found |= self._scanned(folded)
-        return self._split(found)
+                found |= self._scanned(folded, self.noted)
+        split = self._split(found)
+        if self.noted is not None:
+            self._last = split
+        return split
 
-    def _scanned(self, text: str) -> int:
+    def _read_heavy(self, value: Any) -> tuple[str, ...]:
+        texts, self.cut = read(value)
+        if self._scan is not None and is_heavy(texts):
+            self.noted = Noted(self._known(), set(), set(), set())
+        if self.noted is not None or self.cut:
+            self._heavies.append(self)
+        return texts
+
+    def _scanned(self, text: str, noted: Noted | None) -> int:
+        """Returns the bits of the literals that hold in a folded text, and notes them."""
+        if noted is None:
+            numbers = self._scan(text)  # type: ignore[misc]
+        else:  # a literal that occurs a thousand times is looked at once
+            numbers = list(set(self._scan(text)))  # type: ignore[misc]
+            noted.occurs.update([self._literals[i][1] for i in numbers])
         found = 0
-        for i in self._scan(text):  # type: ignore[misc]
+        for i in numbers:
             kind, literal, bits = self._literals[i]
-            if (
-                kind == "contains"
-                or (kind == "starts" and text.startswith(literal))
-                or (kind == "ends" and text.endswith(literal))
-            ):
+            if kind == "contains":
                 found |= bits
+            elif text.startswith(literal) if kind == "starts" else text.endswith(literal):
+                found |= bits
+                if noted is not None:
+                    (noted.starts if kind == "starts" else noted.ends).add(literal)
         return found
+
+    def _known(self) -> Known:
+        if self._known_literals is None:
+            of = {kind: frozenset(t for k, t, _ in self._literals if k == kind) for kind in _ENDS}
+            everything = frozenset(text for _, text, _ in self._literals)
+            self._known_literals = Known(everything, of["starts"], of["ends"])
+        return self._known_literals
 
     def miss(self, value: str) -> int:
         """Computes and keeps the mask of a text that is not in the cache; returns it."""
@@ -131,6 +175,8 @@ class _Table:
 
     def wide_of(self, value: Any) -> int:
         """Returns the OR planes of a value."""
+        if self.noted is not None:
+            return self._last[1]
         found = self.wide.get(value) if value.__class__ is str else None
         return self.compute(value)[1] if found is None else found
 
@@ -183,8 +229,11 @@ class Group:
         if KEYWORDS in placed:
             found = placed.pop(KEYWORDS)
             self._keywords = KeywordTable(self.size, PLANES, found, scanners)
+        self.heavies: list[_Table] = []
+        """The tables that had a heavy value to read in the last event."""
         self._tables = [
-            _Table(slot, self.size, clauses, scanners) for slot, clauses in placed.items()
+            _Table(slot, self.size, clauses, scanners, self.heavies)
+            for slot, clauses in placed.items()
         ]
         self._keys = frozenset(key for table in self._tables for key in keys_of(table.slot))
         self._shapes: dict[frozenset[str], _Shape] = {}
@@ -198,6 +247,8 @@ class Group:
         ``line`` is the JSON that the event was read from, if it was not altered since.
         """
         self.events += 1
+        if self.heavies:
+            self._forget_heavies()
         shape = self._shapes.get(found := frozenset(event.keys() & self._keys))
         if shape is None:
             shape = self._new_shape(found)
@@ -218,6 +269,19 @@ class Group:
         if self.events % MAX_CACHED == 0:
             self._tidy()
         return mask
+
+    def _forget_heavies(self) -> None:
+        for table in self.heavies:
+            table.noted, table.cut = None, False
+        self.heavies.clear()
+
+    def noted(self) -> dict[Slot, Noted]:
+        """Returns what was found in heavy values of the last event."""
+        return {table.slot: table.noted for table in self.heavies if table.noted is not None}
+
+    def cut(self) -> list[Slot]:
+        """Returns the slots of which `candidates` read a part only, in the last event."""
+        return [table.slot for table in self.heavies if table.cut]
 
     def _wide(self, event: Mapping[str, Any], shape: _Shape, words: int) -> int:
         """Returns the rules whose clauses over several slots hold; ``words`` are the keywords'."""

@@ -26,7 +26,8 @@ from sigma.exceptions import SigmaError
 from detect.build import Built, checked_condition, lacking
 from detect.condition import Node
 from detect.document import Document, documents, read_file
-from detect.engine import RULE_FAULTS, Engine, Match
+from detect.engine import LEVELS, RULE_FAULTS, Engine, Match
+from detect.own import FLOOD, IN_PART
 from detect.places import Placed
 from detect.rule import PARSE_FAULTS, ParsedRule, Rule, RuleFile, parse_document, sigma_reason
 from samlog.ecs import FIELDS
@@ -36,7 +37,6 @@ from samlog.event import Event
 MAX_DAYS = 180
 MAX_ENTRIES = 1_000
 MAX_TEXT = 500
-LEVELS = ("informational", "low", "medium", "high", "critical")
 ACTIONS = ("disable", "exception", "level")
 _NEEDED = ("rules", "owner", "reason", "since", "expires")
 
@@ -173,7 +173,7 @@ def _known(built: Built) -> dict[str, set[str]]:
             known.setdefault(name, set()).add(rule.id)
     for error in report.refused:
         known.setdefault(error.rule_id, {error.rule_id})
-    return known
+    return known | {rule.id: {rule.id} for rule in (IN_PART, FLOOD)}
 
 
 def _documents(path: Path) -> Iterator[tuple[Document, RuleFile]]:

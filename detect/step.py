@@ -12,9 +12,10 @@ from detect.correlate.progress import Reading
 from detect.counters import LOOKED_AT, Counters, TimeShare
 from detect.coverage import fields_read
 from detect.detection import detection, record_of, rule_facts, set_aside, suppressed
-from detect.engine import Engine, Match
+from detect.engine import MAX_TOLD, Engine, Match, severity
 from detect.ledger import Ledger
 from detect.overlay import Overlays
+from detect.own import FLOOD, flood, in_part
 from detect.reload import RuleSet
 from samlog import log
 from samlog.bus.base import Message, Record, TopicPartition
@@ -34,7 +35,9 @@ class DetectStep:
     (``not_an_event``); one that is no JSON object too (``event_not_json``). What filters and the
     unit's overlay take away is counted and, with a ``ledger``, listed there. A rule that raises, or
     takes more than ``time_share`` of the time, is asked no more: told as a detection of unit
-    ``samlog`` under `detect.detection.RULE_SET_ASIDE`.
+    ``samlog`` under `detect.detection.RULE_SET_ASIDE`. An event of which rules saw a part only is
+    told under `detect.own.IN_PART`. Of one that fires more than `MAX_TOLD` rules the most severe
+    are told, then one for all the others, which are listed as suppressed.
     """
 
     name = "detect"
@@ -100,6 +103,9 @@ class DetectStep:
         if feeder:
             stream = (message.key, event.get("event.dataset"))
             self._reading.note(message.partition, stream, event, message.appended_ms)
+        if engine.cut:
+            self._metrics.count("events_matched_in_part_total", unit=event["samlog.unit"])
+            matches = [*matches, in_part(engine.cut)]
         if not matches and not engine.taken_away:
             return ()
         now = self._clock.now()
@@ -108,8 +114,7 @@ class DetectStep:
         kept = self._kept(matches, event, now)
         found = [
             self._record(match, level, event, detected)
-            for match, level in kept
-            if match.rule.id not in feeder.silent
+            for match, level in self._told_of(kept, event, now)
         ]
         if feeder and kept:
             name = f"{(message.key or b'').decode('utf-8', 'replace')} {event.get('event.dataset')}"
@@ -149,6 +154,20 @@ class DetectStep:
                 facts = (by.action, by.id, by.owner, by.reason)
                 self._counters.suppressed.append(suppressed(match.rule, facts, event, iso_ms(now)))
         return kept
+
+    def _told_of(
+        self, kept: Sequence[tuple[Match, str]], event: Event, now: datetime
+    ) -> list[tuple[Match, str]]:
+        """Returns the matches to tell; of a flood the most severe, the others are listed."""
+        told = [pair for pair in kept if pair[0].rule.id not in self._feeder.silent]
+        if len(told) <= MAX_TOLD:
+            return told
+        ordered = sorted(told, key=lambda pair: -severity(pair[1]))
+        rest = [match for match, _ in ordered[MAX_TOLD:]]
+        facts = ("flood", FLOOD.id, "samlog", FLOOD.title)
+        for match in rest:
+            self._counters.suppressed.append(suppressed(match.rule, facts, event, iso_ms(now)))
+        return [*ordered[:MAX_TOLD], *self._kept([flood(rest)], event, now)]
 
     def _record(self, match: Match, level: str, event: Event, detected: str) -> Record:
         rule = self._told.get((match.rule.id, level))

@@ -11,7 +11,7 @@ final sigma folds by its neighbours) and ASCII folding is a way around a rule.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -19,85 +19,108 @@ from typing import Any
 
 import orjson
 
+from detect.many import NOTHING, Heavy, Many, Noted, Texts
+
 Slot = str | tuple[str, ...] | frozenset[str]
 """Where a rule's field is found: an event key; several of which the first with a value counts; or
 a set of keys whose values all count, like the members of one list."""
 
-MAX_MEMBERS = 10_000
-"""So many members of a list are looked at; what comes after them is not compared."""
+WORDS = "keywords"
+"""Stands for the texts that keywords are looked for in, where slots are named."""
+
+MAX_CHARS = 32_768
+"""Of a longer text the beginning and the end are read, with a NUL between; no command line of
+Windows is longer."""
+TAIL_CHARS = 8_192
+HEAD_CHARS = MAX_CHARS - TAIL_CHARS - 1
+MAX_MEMBERS = 256
+"""So many members of a list are read, and of their characters `MAX_CHARS`."""
+MAX_LOOKED_AT = 4 * MAX_MEMBERS
+"""Members looked at, lists in lists and nulls too."""
+MAX_WORDS = 2_048
+"""Texts of an event in which keywords are looked for, and their characters in all."""
+MAX_WORD_CHARS = 8 * MAX_CHARS
 MAX_NUMBER_TEXT = 40
+HEAVY_CHARS = 1_024
+HEAVY_MEMBERS = 8
+"""What is longer, or has more members, is a `Heavy`."""
 
 fold = str.casefold
 
 
-class Many:
-    """The texts of a list, or none: answers like a `str` that holds if one member does."""
-
-    __slots__ = ("members",)
-    __hash__ = None  # type: ignore[assignment]  # never a key: equality means "one member equals"
-
-    def __init__(self, members: tuple[str, ...]) -> None:
-        self.members = members
-
-    def __contains__(self, part: str) -> bool:
-        return any(part in member for member in self.members)
-
-    def __eq__(self, other: object) -> bool:
-        return other in self.members
-
-    def startswith(self, prefix: str | tuple[str, ...]) -> bool:
-        return any(member.startswith(prefix) for member in self.members)
-
-    def endswith(self, suffix: str | tuple[str, ...]) -> bool:
-        return any(member.endswith(suffix) for member in self.members)
-
-
-NOTHING = Many(())
-
-Texts = str | Many
-
-
 def members(value: Any) -> tuple[str, ...]:
     """Returns the texts of ``value``; () for null, an empty list and a list of nulls."""
-    if value.__class__ is str:
-        return (value,)
+    return read(value)[0]
+
+
+def read(value: Any) -> tuple[tuple[str, ...], bool]:
+    """Returns the texts of ``value``, and whether something was left out for being too much.
+
+    This is what rules see of a value, with the prefilter and without.
+    """
+    if value.__class__ is str and len(value) <= MAX_CHARS:
+        return (value,), False
     if value is None:
-        return ()
+        return (), False
     if isinstance(value, list | tuple):
         return _flat(value)
-    return (scalar_text(value),)
+    text = scalar_text(value)
+    return (shortened(text),), len(text) > MAX_CHARS
 
 
-def _flat(values: Any) -> tuple[str, ...]:
+def shortened(text: str) -> str:
+    """Returns the beginning and the end of a text that is too long; others as they are."""
+    if len(text) <= MAX_CHARS:
+        return text
+    return f"{text[:HEAD_CHARS]}\0{text[-TAIL_CHARS:]}"
+
+
+def _flat(values: Any) -> tuple[tuple[str, ...], bool]:
     found: list[str] = []
     pending = [iter(values)]
-    while pending and len(found) < MAX_MEMBERS:
+    looked_at, left, is_cut = 0, MAX_CHARS, False
+    while pending:
         for value in pending[-1]:
+            looked_at += 1
+            if looked_at > MAX_LOOKED_AT:
+                return tuple(found), True
             if isinstance(value, list | tuple):
                 pending.append(iter(value))
                 break
             if value is not None:
-                found.append(scalar_text(value))
-                if len(found) >= MAX_MEMBERS:
-                    break
+                whole = scalar_text(value)
+                text = shortened(whole)
+                if len(found) == MAX_MEMBERS or len(text) > left:
+                    rest = [text[:left]] if len(found) < MAX_MEMBERS and left else []
+                    return (*found, *rest), True
+                is_cut |= text is not whole
+                left -= len(text)
+                found.append(text)
         else:
             pending.pop()
-    return tuple(found)
+    return tuple(found), is_cut
 
 
-def leaves(value: Any) -> list[str]:
-    """Returns every text in ``value``, those inside lists and objects too, at most 10,000."""
+def leaves(value: Any, most: int) -> tuple[list[str], bool]:
+    """Returns every text in ``value``, those inside lists and objects too.
+
+    At most so many, and whether there are more.
+    """
     found: list[str] = []
     pending = [value]
-    while pending and len(found) < MAX_MEMBERS:
+    looked_at = 0
+    while pending:
         part = pending.pop()
+        looked_at += 1
+        if looked_at > MAX_WORDS or len(found) > most:
+            return found[:most], True
         if isinstance(part, Mapping):
             pending.extend(part.values())
         elif isinstance(part, list | tuple):
             pending.extend(part)
         elif part is not None:
             found.append(scalar_text(part))
-    return found
+    return found, False
 
 
 def scalar_text(value: Any) -> str:
@@ -123,22 +146,24 @@ def json_text(value: Any) -> str:
 
 def texts(value: Any) -> Texts:
     """Returns ``value`` as a text, or as `Many` where it is a list or nothing."""
-    if value.__class__ is str:
-        return value
-    found = members(value)
+    return several(members(value))
+
+
+def folded(value: Any) -> Texts:
+    """Returns what `texts` does, folded."""
+    return several(tuple(map(fold, members(value))))
+
+
+def several(found: tuple[str, ...]) -> Texts:
+    """Returns the one text there is, or `Many`."""
     if len(found) == 1:
         return found[0]
     return Many(found) if found else NOTHING
 
 
-def folded(value: Any) -> Texts:
-    """Returns what `texts` does, folded."""
-    if value.__class__ is str:
-        return fold(value)
-    found = members(value)
-    if len(found) == 1:
-        return fold(found[0])
-    return Many(tuple(map(fold, found))) if found else NOTHING
+def is_heavy(found: tuple[str, ...]) -> bool:
+    """Tells whether texts are so many, or so long, that asking them costs."""
+    return len(found) > HEAVY_MEMBERS or any(len(text) > HEAVY_CHARS for text in found)
 
 
 def lookup(event: Mapping[str, Any], slot: Slot) -> Any:
@@ -206,31 +231,60 @@ def moment(text: str) -> datetime | None:
         return None
 
 
+NONE_NOTED: Mapping[Slot, Noted] = {}
+
+
 class Folded(dict[Slot, Texts]):
     """The folded texts of one event by slot, computed when first asked for."""
 
-    __slots__ = ("event",)
+    __slots__ = ("cut", "event", "noted")
 
-    def __init__(self, event: Mapping[str, Any]) -> None:
+    def __init__(
+        self, event: Mapping[str, Any], noted: Mapping[Slot, Noted], cut: set[Slot]
+    ) -> None:
         super().__init__()
         self.event = event
+        self.noted = noted
+        self.cut = cut
 
     def __missing__(self, slot: Slot) -> Texts:
-        found = self[slot] = folded(lookup(self.event, slot))
+        value = lookup(self.event, slot)
+        found: Texts
+        if value.__class__ is str and len(value) <= HEAVY_CHARS:
+            found = fold(value)
+        else:
+            seen, is_cut = read(value)
+            if is_cut:
+                self.cut.add(slot)
+            low = tuple(map(fold, seen))
+            found = Heavy(low, self.noted.get(slot)) if is_heavy(seen) else several(low)
+        self[slot] = found
         return found
 
 
 class Raw(dict[Slot, Texts]):
     """The texts of one event by slot, in the case in which they came."""
 
-    __slots__ = ("event",)
+    __slots__ = ("event", "low")
 
-    def __init__(self, event: Mapping[str, Any]) -> None:
+    def __init__(self, event: Mapping[str, Any], low: Folded) -> None:
         super().__init__()
         self.event = event
+        self.low = low
 
     def __missing__(self, slot: Slot) -> Texts:
-        found = self[slot] = texts(lookup(self.event, slot))
+        value = lookup(self.event, slot)
+        found: Texts
+        if value.__class__ is str and len(value) <= HEAVY_CHARS:
+            found = value
+        else:
+            seen = members(value)
+            low = self.low[slot]
+            cut = self.low.cut
+            found = (
+                Heavy(seen, None, low, lambda: cut.add(slot)) if is_heavy(seen) else several(seen)
+            )
+        self[slot] = found
         return found
 
 
@@ -238,37 +292,92 @@ KeywordFilter = Callable[[str], bool]
 
 
 class View:
-    """One event as rules see it. Lives for one `Engine.match`; the event must not change."""
+    """One event as rules see it. Lives for one `Engine.match`; the event must not change.
 
-    __slots__ = ("_haystack", "_keywords", "event", "low", "raw", "searched")
+    ``noted`` is what the prefilter found in heavy values. ``cut`` are the slots of which rules
+    were shown a part only; `WORDS` stands for keywords.
+    """
 
-    def __init__(self, event: Mapping[str, Any], searched: KeywordFilter) -> None:
+    __slots__ = ("_keywords", "_low", "_raw", "cut", "event", "low", "raw", "searched")
+
+    def __init__(
+        self,
+        event: Mapping[str, Any],
+        searched: KeywordFilter,
+        noted: Mapping[Slot, Noted] = NONE_NOTED,
+    ) -> None:
         self.event = event
-        self.low = Folded(event)
-        self.raw = Raw(event)
+        self.cut: set[Slot] = set()
+        self.low = Folded(event, noted, self.cut)
+        self.raw = Raw(event, self.low)
         self.searched = searched
         self._keywords: tuple[str, ...] | None = None
-        self._haystack: str | None = None
+        self._low: Heavy | None = None
+        self._raw: Heavy | None = None
+
+    def note(self, noted: Mapping[Slot, Noted], cut: Iterable[Slot]) -> None:
+        """Takes over what a prefilter found in heavy values, and which it was shown in part."""
+        self.cut.update(cut)
+        more = {
+            slot: new
+            for slot, new in noted.items()
+            if slot not in self.low.noted
+            or len(new.known.literals) > len(self.low.noted[slot].known.literals)
+        }
+        self.low.noted = {**self.low.noted, **more}
 
     def keywords(self) -> tuple[str, ...]:
         """Returns every text that a keyword is looked for in, as it came."""
         if self._keywords is None:
-            searched = self.searched
-            found: list[str] = []
-            for key, value in self.event.items():
-                if searched(key):
-                    if value.__class__ is str:
-                        found.append(value)
-                    else:
-                        found.extend(leaves(value))
-            self._keywords = tuple(found)
+            self._keywords = self._words()
         return self._keywords
+
+    def _words(self) -> tuple[str, ...]:
+        searched = self.searched
+        found: list[str] = []
+        left = MAX_WORD_CHARS
+        for key, value in self.event.items():
+            if not searched(key):
+                continue
+            if (
+                value.__class__ is str
+                and len(value) <= HEAVY_CHARS
+                and len(value) <= left
+                and len(found) < MAX_WORDS
+            ):
+                found.append(value)
+                left -= len(value)
+                continue
+            new, is_cut = (
+                ([value], False)
+                if value.__class__ is str
+                else leaves(value, MAX_WORDS - len(found))
+            )
+            for text in new:
+                is_cut |= len(text) > min(MAX_CHARS, left) or len(found) == MAX_WORDS
+                if left and len(found) < MAX_WORDS:
+                    found.append(shortened(text)[:left])
+                    left -= len(found[-1])
+            if is_cut:
+                self.cut.add(WORDS)
+                if not left or len(found) == MAX_WORDS:
+                    break
+        return tuple(found)
+
+    def words(self, lowered: bool) -> Heavy:
+        """Returns these texts, folded or as they came."""
+        if self._low is None:
+            self._low = Heavy(tuple(map(fold, self.keywords())))
+        if lowered:
+            return self._low
+        if self._raw is None:
+            cut = self.cut
+            self._raw = Heavy(self.keywords(), None, self._low, lambda: cut.add(WORDS))
+        return self._raw
 
     def haystack(self) -> str:
         """Returns all keyword texts folded, with a NUL between them."""
-        if self._haystack is None:
-            self._haystack = fold("\0".join(self.keywords()))
-        return self._haystack
+        return self.words(lowered=True).joined()
 
     def exists(self, slot: Slot) -> bool:
         """Tells whether the field is there, be it null."""

@@ -49,7 +49,10 @@ TABLE: Mapping[str, Metric] = {
     "rule_reloads_total": Metric("counter", ("outcome",), "new rule sets: taken, refused"),
     "rules_set_aside": Metric("gauge", (), "rules not asked: they raised, or took too much time"),
     "matches_suppressed_total": Metric(
-        "counter", ("unit", "by"), "matches not told: filter, disable, exception"
+        "counter", ("unit", "by"), "matches not told: filter, disable, exception, flood"
+    ),
+    "events_matched_in_part_total": Metric(
+        "counter", ("unit",), "events with values too long to be shown whole to rules"
     ),
     "matches_late_total": Metric("counter", (), "matches too late to count in a correlation"),
     "matches_evicted_total": Metric("counter", (), "matches that a correlation's limits forgot"),

@@ -82,6 +82,7 @@ class _Run:
         self.events = 0
         self.matches = 0
         self.rejected = 0
+        self._in_part = 0
 
     def take(self, name: str, record: bytes, read: Read) -> None:
         try:
@@ -98,6 +99,7 @@ class _Run:
                 if match.rule.id not in self._local.feeder.silent:
                     self.matches += 1
                     self._write(match, event)
+            self._in_part += bool(self._engine.cut)
             self._local.take(matches, event, self.events)
             self.events += 1
 
@@ -158,6 +160,8 @@ class _Run:
             f"read {number(self.events)} · matches {number(self.matches)} · "
             f"rejected {number(self.rejected)} · {seconds:.1f} s"
         )
+        if self._in_part:
+            summary(f"{number(self._in_part)} events matched in part: values are too long")
         if not stats:
             return
         report = self._engine.report

@@ -1,14 +1,16 @@
 """The prefilter may cost time, never a match: held against the full scan on random rules."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from detect import scan
+from detect import index, scan
+from detect import text as texts
 from detect.compile import bind, compile_rules
 from detect.condition import And, FieldTest, Node, Not, Or, Pattern
 from detect.evaluate import holds
@@ -17,6 +19,11 @@ from detect.keywords import KeywordTable
 from detect.necessary import KEYWORDS, Atom, clauses
 from detect.scan import CHUNK_CHARS, Scanners, aho_corasick, hyperscan_literals
 from detect.text import View, fold
+
+PAIRS = int(os.environ.get("SAMLOG_TEST_PAIRS", "4000"))
+"""Random (rule, event) pairs; ``make soak``: 500,000."""
+RULES_A_SET, EVENTS_A_SET = 10, 20
+FIXTURES = HealthCheck.function_scoped_fixture
 
 FIELDS = ("A", "B", "C", ("D", "A"), frozenset({"B", "E"}))
 SNIPPETS = (
@@ -105,9 +112,35 @@ nodes: st.SearchStrategy[Node] = st.recursive(
 )
 
 
-def fired(numbers: Sequence[int], rules: Sequence[Any], event: dict[str, Any]) -> set[int]:
+def fired(
+    numbers: Sequence[int], rules: Sequence[Any], event: dict[str, Any], group: Group | None = None
+) -> set[int]:
     view = View(event, lambda key: True)
+    if group is not None:
+        view.note(group.noted(), group.cut())
     return {i for i in numbers if rules[i](view.low, view.raw, view)}
+
+
+@pytest.fixture
+def all_heavy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every value is treated as one that an attacker filled."""
+    for module in (texts, index):
+        monkeypatch.setattr(module, "HEAVY_CHARS", -1)
+    monkeypatch.setattr(texts, "HEAVY_MEMBERS", 0)
+
+
+def loses_nothing(
+    rules: Sequence[Node], seen: Sequence[dict[str, Any]], factory: scan.ScannerFactory
+) -> None:
+    """Holds candidates and generated code against the full scan and plain evaluation."""
+    predicates = bind(compile_rules(rules))
+    group = Group([clauses(rule) for rule in rules], Scanners(factory))
+    for event in [*seen, *seen]:  # the second time from what was remembered
+        everything = fired(range(len(rules)), predicates, event)
+        for line in (None, orjson.dumps(event)):
+            assert fired(asked(group, event, line), predicates, event, group) == everything
+        view = View(event, lambda key: True)
+        assert everything == {i for i, rule in enumerate(rules) if holds(rule, view)}
 
 
 def asked(group: Group, event: dict[str, Any], line: bytes | None) -> list[int]:
@@ -122,16 +155,44 @@ def asked(group: Group, event: dict[str, Any], line: bytes | None) -> list[int]:
 def test_candidates_hold_every_rule_that_fires(
     factory: scan.ScannerFactory, rules: list[Node], seen: list[dict[str, Any]]
 ) -> None:
-    predicates = bind(compile_rules(rules))
-    group = Group([clauses(rule) for rule in rules], Scanners(factory))
+    loses_nothing(rules, seen, factory)
 
-    for event in seen * 2:  # the second time from what was remembered
-        everything = fired(range(len(rules)), predicates, event)
-        line = orjson.dumps(event)
-        assert fired(asked(group, event, None), predicates, event) == everything
-        assert fired(asked(group, event, line), predicates, event) == everything
-        view = View(event, lambda key: True)
-        assert everything == {i for i, rule in enumerate(rules) if holds(rule, view)}
+
+@pytest.mark.usefixtures("all_heavy")
+@settings(max_examples=250, deadline=None, suppress_health_check=[FIXTURES])
+@given(rules=st.lists(nodes, min_size=1, max_size=8), seen=st.lists(events, min_size=1, max_size=6))
+def test_candidates_hold_every_rule_that_fires_on_heavy_values(
+    rules: list[Node], seen: list[dict[str, Any]]
+) -> None:
+    loses_nothing(rules, seen, aho_corasick)
+
+
+@settings(max_examples=250, deadline=None)
+@given(rules=st.lists(nodes, min_size=1, max_size=8), seen=st.lists(events, min_size=1, max_size=6))
+def test_heavy_values_answer_as_others_do(rules: list[Node], seen: list[dict[str, Any]]) -> None:
+    predicates = bind(compile_rules(rules))
+    for event in seen:
+        light = fired(range(len(rules)), predicates, event)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(texts, "HEAVY_CHARS", -1)
+            patch.setattr(texts, "HEAVY_MEMBERS", 0)
+            assert fired(range(len(rules)), predicates, event) == light
+
+
+@pytest.mark.fuzz
+@settings(
+    max_examples=max(1, PAIRS // (RULES_A_SET * EVENTS_A_SET)),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    rules=st.lists(nodes, min_size=RULES_A_SET, max_size=RULES_A_SET),
+    seen=st.lists(events, min_size=EVENTS_A_SET, max_size=EVENTS_A_SET),
+)
+def test_the_prefilter_loses_nothing_on_half_a_million_pairs(
+    rules: list[Node], seen: list[dict[str, Any]]
+) -> None:
+    loses_nothing(rules, seen, aho_corasick)
 
 
 def test_clauses_come_from_the_condition_and_not_from_its_parts() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detect.engine import Engine
-from detect.evaluate import MAX_REGEX_SIZE, REGEX_WORK, text_predicate
+from detect.evaluate import MAX_REGEX_SIZE, READS, Regex, text_predicate
 from samlog.errors import RuleError
 
 Refusal = Callable[..., tuple[str, str]]
@@ -52,14 +52,27 @@ def test_the_bound_lets_the_largest_regex_of_sigmahq_through() -> None:
     assert text_predicate("re", (".{1000,}", ""))("x" * 1_000)
 
 
-def test_a_large_regex_reads_the_first_part_of_a_long_value_and_a_small_one_all_of_it() -> None:
-    size = re2.compile("[ab]{900}c").programsize
-    large = text_predicate("re", ("[ab]{900}c", ""))
-    far = "x" * (REGEX_WORK // size) + "a" * 900 + "c"
+@pytest.mark.parametrize(("n", "most", "chars"), [(90, *READS[0]), (900, *READS[1])])
+def test_a_regex_reads_so_much_of_a_value_as_its_size_allows(n: int, most: int, chars: int) -> None:
+    match = "a" * n + "c"
+    found = text_predicate("re", (f"[ab]{{{n}}}c", ""))
 
-    assert large("x" * 10_000 + "a" * 900 + "c")
-    assert not large(far)
-    assert text_predicate("re", ("ac", ""))("x" * 1_000_000 + "ac")
+    assert re2.compile(f"[ab]{{{n}}}c").programsize <= most
+    assert found("x" * (chars - len(match)) + match)
+    assert not found("x" * (chars - len(match) + 1) + match)
+
+
+@pytest.mark.parametrize("pattern", [".{20}", ".{20,}", "(.){20,}", "(.){20}"])
+@given(st.lists(st.text("ab\n\r\x85\u2028", min_size=18, max_size=22), max_size=2))
+def test_a_line_of_so_many_characters_needs_no_regex(pattern: str, parts: list[str]) -> None:
+    text = "\n".join(parts)
+
+    assert text_predicate("re", (pattern, ""))(text) is (Regex((pattern, ""))(text))
+
+
+def test_a_line_of_so_many_characters_with_flags_does() -> None:
+    assert text_predicate("re", (".{3}", "s"))("a\nb")
+    assert not text_predicate("re", (".{3}", ""))("a\nb")
 
 
 @given(st.text("ab", max_size=50), st.integers(0, 3))
