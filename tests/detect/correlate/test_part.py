@@ -81,15 +81,24 @@ def test_whoever_reads_it_again_tells_the_same_at_the_same_records(seed: int) ->
         assert len(said) > 50
 
 
+@pytest.mark.parametrize("chained", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_who_begins_at_a_commit_tells_what_follows_its_mark_and_nothing_else(seed: int) -> None:
-    limits = Limits(lateness_ms=240 * SECOND)
-    made = rules()[:-2]
-    events = world(seed, 900, spool=20 * SECOND)
+def test_who_begins_at_a_commit_tells_what_follows_its_mark_and_nothing_else(
+    seed: int, chained: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part, "_HOUR_MS", SECOND)
+    limits = Limits(lateness_ms=60 * SECOND)
+    made = rules() if chained else rules()[:-2]
     bus = run(
-        events, seed=seed, detects=1, correlates=1, faults=False, limits=limits, made=made,
+        world(seed, 900, spool=20 * SECOND),
+        seed=seed,
+        detects=1,
+        correlates=1,
+        faults=False,
+        limits=limits,
+        made=made,
         finish=False,
-    )  # fmt: skip
+    )
     begun = 0
     for number, log in enumerate(bus.parts):
         marks = [orjson.loads(m.value) for m in log if m.value.startswith(b'{"base"')]
@@ -219,3 +228,22 @@ def test_a_firing_over_all_units_is_told_to_none_of_them_and_always_in_one_place
     assert {record.key for record in records} == {b"samlog"}
     assert told[0]["correlation"]["units"] == ["enheda", "enhedb"]
     assert told[-1]["correlation"]["units"] == ["enheda"]
+
+
+def test_what_correlations_tell_others_counts_and_is_kept_by_the_time_of_the_bus() -> None:
+    above = correlation(bounds=(("gte", 1),), below_ms=60 * SECOND)
+    reader = Reader([above], Limits(lateness_ms=60 * SECOND))
+    name, hour = name_of(above), 3_600 * SECOND
+
+    def fired(t: int, id_: str) -> Record:
+        rest = {"u": "enheda", "e": id_, "h": "", "i": "i", "l": "", "c": {}, "x": {}, "g": ["a"]}
+        stream = f"samlog.correlate {NOON + t} {NOON + t + 9_999}"
+        return encode(Head(name, NOON + t, id_, 1, [], stream), key_of(name, "enheda", ["a"]), rest)
+
+    log = Log().progress(0, 0).progress(DAY, 30 * hour)
+    log.add(fired(hour, "told behind the watermark")).add(fired(-hour, "told long ago"))
+    assert states(reader.read(log.messages)) == [("final", 1)]
+    assert reader.step.figures()["late"] == 0
+
+    reader.read(log.progress(2 * DAY, 60 * hour).messages[4:])
+    assert reader.step.figures()["groups"] == 0
