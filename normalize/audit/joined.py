@@ -108,7 +108,8 @@ def _add(event: Event, record: Record) -> None:
 
 def _peer(event: Event, call: str, address: Address) -> None:
     """The other end of a connection; of bind and the like only ``auditd.log.socket_*``."""
-    event["auditd.log.socket_family"] = address.family
+    if address.family:
+        event["auditd.log.socket_family"] = address.family
     side = "destination" if call in EGRESS else "source" if call in INGRESS else ""
     if address.path:
         event["auditd.log.socket_path"] = address.path

@@ -245,7 +245,8 @@ def _special(event: Event, record: Record) -> None:
         event["auditd.log.proctitle"] = title(fields["proctitle"])
     elif kind == "SOCKADDR" and "saddr" in fields:
         family, ip, port, path = address_in(record)
-        event["auditd.log.socket_family"] = family
+        if family:
+            event["auditd.log.socket_family"] = family
         if ip or path:
             event["auditd.log.socket_addr"] = ip or path
         if port is not None:
