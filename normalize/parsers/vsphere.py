@@ -81,6 +81,8 @@ _AGENT = re.compile(
 _DETAIL = re.compile(r"(sub|opID|user|sid|item|type)=(\S{1,256})")
 _SHELL = re.compile(r"\[([^\]\n]{1,256})\]: ")
 _OBSERVED = re.compile(r"\[(\w{1,64})\] \d{1,20}us: \[((?:vob|esx|vprob)\.[\w.-]{1,200})\] ?")
+_SSH_SESSION = re.compile(r"SSH session was (opened|closed) for '([^'\n]{1,256})@([^'@\n]{1,255})'")
+_LOCKED = re.compile(r"local user account '([^'\n]{1,256})' has been locked")
 # The name may hold "@" itself, so that the address begins at the last one.
 _NAMED = r"(?P<user>[^\s\"]{1,256})"
 _FROM = r"(?P<address>[^\s@\]:]{1,64})"
@@ -149,6 +151,7 @@ def parse(raw: RawEvent) -> Event:
         event["vsphere.log.correlator"], event["vsphere.log.event_type"] = match.groups()
         if match[2].startswith("esx.audit."):
             event["event.action"] = match[2]
+            _audited(event, text[match.end() :])
     else:
         _login(event, text)
     return event
@@ -206,6 +209,20 @@ def _shell(event: Event, user: str, command: str) -> None:
     words = command.split(None, 1)
     if words and len(words[0]) < 256:
         event["process.executable"] = words[0] if "/" in words[0] else f"/bin/{words[0]}"
+
+
+def _audited(event: Event, text: str) -> None:
+    """What ESXi itself watches: sessions of SSH, and accounts that it locked."""
+    if match := _SSH_SESSION.match(text):
+        event["event.category"] = ["session"]
+        event["event.type"] = ["start" if match[1] == "opened" else "end"]
+        event["user.name"] = match[2]
+        set_endpoint(event, "source", match[3])
+    elif match := _LOCKED.search(text[:_LOGIN_WITHIN]):
+        event["event.category"] = ["authentication"]
+        event["event.type"] = ["info"]
+        event["event.outcome"] = "failure"
+        event["user.name"] = match[1]
 
 
 def _user(event: Event, name: str) -> None:

@@ -55,7 +55,10 @@ def test_rights_are_told_from_other_events(one: One) -> None:
 @given(
     st.dictionaries(
         st.sampled_from([*LOGIN]),
-        st.none() | st.integers() | st.text(max_size=40) | st.lists(st.text(max_size=3)),
+        st.none()
+        | st.integers(-(2**63), 2**63 - 1)
+        | st.text(max_size=40)
+        | st.lists(st.text(max_size=3)),
     )
 )
 def test_no_object_breaks_the_reader(changes: dict[str, Any]) -> None:
