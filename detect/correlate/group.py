@@ -67,6 +67,7 @@ class Group:
 
     def __init__(self, rule: Correlation, key: bytes) -> None:
         self.rule = rule
+        # Asked twice a match: `rule.closing` looks at the bounds each time, 1.3 µs; this 0.03.
         self.closing = rule.closing
         self.key = key
         self.log: list[Match] = []

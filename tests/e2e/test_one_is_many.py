@@ -135,7 +135,9 @@ class LastWords:
             taken += len(messages)
             for message in messages:
                 found = orjson.loads(message.value)
-                self._words[found["id"]] = brief(found)
+                before = self._words.get(found["id"])
+                if before is None or not is_older(found, before):
+                    self._words[found["id"]] = brief(found)
                 self.places[found["id"]].add(message.partition)
                 about = found.get("correlation", {})
                 self.states[about.get("state", "")] += 1
@@ -156,6 +158,12 @@ class LastWords:
 
     def titles(self) -> set[str]:
         return {word["title"] for word in self.standing().values()}
+
+
+def is_older(found: Word, before: Word) -> bool:
+    """Tells whether a word is one that a successor repeats, as alerts do."""
+    said, known = (word.get("correlation", {}).get("word") for word in (found, before))
+    return bool(said and known and said[0] == known[0] and said[1] < known[1])
 
 
 def brief(found: Word) -> Word:
