@@ -161,6 +161,66 @@ def test_what_is_no_text_in_a_resource_log_is_no_message(one: One, log: Any) -> 
     assert "message" not in one(platform("kube-scheduler", log))
 
 
+def resource(identity: Any, **fields: Any) -> bytes:
+    record = {"time": "2026-01-10T12:00:00Z", "resourceId": RESOURCE, "category": "AuditEvent"}
+    return orjson.dumps({**record, "identity": identity, **fields})
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        {"claim": {"upn": "åse@kommune.example", "oid": "u-1", "appid": "app-1"}},
+        {
+            "claim": {
+                "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn": "åse@kommune.example",
+                "http://schemas.microsoft.com/identity/claims/objectidentifier": "u-1",
+            }
+        },
+        {"type": "OAuth", "requester": {"upn": "åse@kommune.example", "objectId": "u-1"}},
+    ],
+)
+def test_who_read_a_secret_or_a_blob_is_its_user(one: One, identity: Any) -> None:
+    event = one(resource(identity))
+    assert (event["user.name"], event["user.domain"]) == ("åse", "kommune.example")
+    assert (event["user.email"], event["user.id"]) == ("åse@kommune.example", "u-1")
+    assert event["related.user"] == ["åse"]
+
+
+def test_an_application_that_read_a_secret_is_no_user_by_name(one: One) -> None:
+    event = one(resource({"claim": {"appid": "app-1"}}))
+    assert not [name for name in event if name.startswith("user.")]
+
+
+@pytest.mark.parametrize("wrong", [None, True, [], {}, 7, "x" * 60_000, [[{}]], {"upn": ["x"]}])
+@pytest.mark.parametrize("key", ["claim", "requester", "type"])
+def test_an_identity_of_any_type_gives_an_event(one: One, key: str, wrong: Any) -> None:
+    assert one(resource({key: wrong}))["event.dataset"] == "azure.platformlogs"
+    assert one(resource(wrong))["event.dataset"] == "azure.platformlogs"
+
+
+@pytest.mark.parametrize(
+    ("word", "outcome"),
+    [("Success", "success"), ("Failed", "failure"), ("SASNetworkFailure", None)],
+)
+def test_the_status_of_a_storage_request_is_its_outcome(
+    one: One, word: str, outcome: str | None
+) -> None:
+    assert one(resource({}, statusText=word)).get("event.outcome") == outcome
+
+
+@pytest.mark.parametrize("code", [401, "403", 500])
+def test_a_request_that_was_refused_failed_whatever_its_result_says(one: One, code: Any) -> None:
+    by_vault = resource({}, resultType="Success", properties={"httpStatusCode": code})
+    assert one(by_vault)["event.outcome"] == "failure"
+    assert one(resource({}, statusCode=code))["event.outcome"] == "failure"
+
+
+@pytest.mark.parametrize("code", [200, "404x", True, 4030, None, [], {}, 2**63, "4" * 60_000])
+def test_a_code_that_is_no_refusal_leaves_the_result(one: One, code: Any) -> None:
+    by_vault = resource({}, resultType="Success", properties={"httpStatusCode": code})
+    assert one(by_vault)["event.outcome"] == "success"
+
+
 def test_reading_and_deleting_a_blob_differ_in_type(one: One) -> None:
     record = {"time": "2026-01-10T12:00:00Z", "resourceId": RESOURCE, "properties": {"a": 1}}
     kinds = {"StorageRead": None, "Read": ["access"], "Delete": ["deletion"], "Write": ["change"]}
