@@ -314,8 +314,14 @@ def _check_fields(entry: Entry, built: Built) -> None:
 
 
 def _check_kind(entry: Entry, built: Built) -> None:
-    """Raises `RuleError` for an exception to a correlation: it has no event to look at."""
+    """Raises `RuleError` for what cannot be said of a correlation.
+
+    An exception has no event to look at. What is counted over all units is told to none of them.
+    """
     for one in built.correlations:
+        if one.shared and one.rule.id in entry.rules:
+            text = f"{one.rule.title!r} counts over all units: name its base rules for this unit"
+            raise RuleError(text, reason="overlay_of_shared")
         if entry.node is not None and one.rule.id in entry.rules:
             text = f"{one.rule.title!r} is a correlation: make the exception to its base rules"
             raise RuleError(text, reason="exception_to_correlation")

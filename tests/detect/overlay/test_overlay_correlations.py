@@ -124,6 +124,18 @@ def test_what_an_exception_takes_from_a_base_rule_counts_for_no_correlation(told
     assert units(told(wanted)) == {("enhedb", "high")}
 
 
+def test_a_unit_does_not_silence_what_is_counted_over_all_units(
+    load: Callable[..., Engine], tmp_path: Path
+) -> None:
+    engine = load(RULES.replace("level: high", "level: high\nsamlog: {scope: shared}"), mode="ecs")
+    path = tmp_path / "enheda.yaml"
+    path.write_text(yaml.safe_dump([entry(disable=True)]))
+
+    found = load_overlays({"enheda": path}, engine.built)
+
+    assert [error.reason for error in found.refused] == ["overlay_of_shared"]
+
+
 def test_an_exception_to_a_correlation_is_refused(
     load: Callable[..., Engine], tmp_path: Path
 ) -> None:
