@@ -28,12 +28,14 @@ from detect.rule import (
     Rule,
     RuleFile,
     Unmapped,
-    parse_rules,
+    each_rule,
     read_rules,
     sigma_reason,
 )
 from samlog.errors import RuleError
 
+FREED_EVERY = 100
+"""Rules after which what pySigma made of them, with its reference cycles, is freed."""
 MAX_REGEXES = 1_000
 """Regexes in one rule; compiling one takes up to 0.25 s, 1 ms is usual."""
 
@@ -139,9 +141,12 @@ def _compiled(
 ) -> Built:
     variants: list[Variant] = []
     found: list[tuple[Document, RuleFile]] = []
-    rules = parse_rules(files, report, found)
-    for parsed in rules:
+    rules: list[Rule] = []
+    for parsed in each_rule(files, report, found):
         rule = parsed.rule
+        rules.append(rule)
+        if len(rules) % FREED_EVERY == 0:
+            gc.collect(0)
         try:
             node = checked_condition(parsed, placeholders)
         except (RuleError, SigmaError, *PARSE_FAULTS) as error:

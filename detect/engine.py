@@ -144,6 +144,10 @@ class Engine:
         self._predicates: list[Predicate | None] = list(bind(built.program))
         self._router = Router(built.sources, ROUTING[mode])
         self._searched: dict[str, bool] = {}
+        self._by_source: dict[int, list[int]] = {}
+        for number, variant in enumerate(built.variants):
+            for i in variant.sources:
+                self._by_source.setdefault(i, []).append(number)
         self._groups: dict[tuple[int, ...], Group] = {}
         self._routes: dict[Any, _Members] = {}
         self._prepared = False
@@ -346,11 +350,7 @@ class Engine:
             members.enough.clear()
 
     def _numbers(self, sources: frozenset[int]) -> tuple[int, ...]:
-        return tuple(
-            number
-            for number, variant in enumerate(self._built.variants)
-            if not sources.isdisjoint(variant.sources)
-        )
+        return tuple(sorted({number for i in sources for number in self._by_source.get(i, ())}))
 
     def _raw(self, sources: frozenset[int], own: LogSource) -> tuple[int, ...]:
         """Returns the rules for a raw event: those of its channel, and none that conflicts.

@@ -260,10 +260,12 @@ def is_true(test: FieldTest, view: View) -> bool:
     """Tells whether one test holds."""
     slot, op, arg = test
     lowered = op in FOLDED_OPS
+    direct = _DIRECT.get(op.removeprefix("c") if op in _CASED else op)
     if slot is None:
         if op == "any":
             return bool(view.keywords())
-        return satisfied(words(view, lowered), remembered_predicate(op, arg))
+        texts = words(view, lowered)
+        return direct(texts, arg) if direct else satisfied(texts, remembered_predicate(op, arg))
     if op == "any":
         return view.low[slot] is not NOTHING
     if op == "null":
@@ -273,7 +275,6 @@ def is_true(test: FieldTest, view: View) -> bool:
     if op == "ref":
         return refers(view, slot, arg)
     value = (view.low if lowered else view.raw)[slot]
-    direct = _DIRECT.get(op.removeprefix("c") if op in _CASED else op)
     return direct(value, arg) if direct else satisfied(value, remembered_predicate(op, arg))
 
 

@@ -55,7 +55,7 @@ class Filter:
 
 def filters_of(
     found: Iterable[Found],
-    rules: Sequence[ParsedRule],
+    rules: Sequence[Rule],
     report: LoadReport,
     condition: ConditionOf,
 ) -> list[Filter]:
@@ -64,13 +64,13 @@ def filters_of(
     ``rules`` are all that were parsed; what is refused or without a mapping may be named as well.
     """
     known: dict[str, list[Rule]] = defaultdict(list)
-    for parsed in rules:
-        for name in {parsed.rule.id, parsed.rule.name} - {""}:
-            known[name].append(parsed.rule)
+    for rule in rules:
+        for name in {rule.id, rule.name} - {""}:
+            known[name].append(rule)
     for error in report.refused:
         if error.rule_id:
             known.setdefault(error.rule_id, [])
-    taken = {parsed.rule.id: parsed.rule.path for parsed in rules}
+    taken = {rule.id: rule.path for rule in rules}
     filters: list[Filter] = []
     for document, file in found:
         try:

@@ -125,7 +125,7 @@ class _Table:
     def _read_heavy(self, value: Any) -> tuple[str, ...]:
         texts, self.cut = read(value)
         if self._scan is not None and is_heavy(texts):
-            self.noted = Noted(self._known(), set(), set(), set())
+            self.noted = Noted(texts, self._known(), set(), set(), set())
         if self.noted is not None or self.cut:
             self._heavies.append(self)
         return texts
@@ -339,7 +339,7 @@ def _placed(
     for bit, clauses in enumerate(needs):
         used: dict[Slot, int] = {}
         wide = 0
-        for clause in sorted(dict.fromkeys(clauses), key=weight):
+        for clause in sorted(dict.fromkeys(clauses), key=weight) if len(clauses) > 1 else clauses:
             slots = {atom.slot for atom in clause}
             if len(slots) == 1:
                 slot = slots.pop()

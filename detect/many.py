@@ -53,8 +53,9 @@ class Known(NamedTuple):
 
 
 class Noted(NamedTuple):
-    """What the scan found: literals that occur, and of those for an end the ones that hold."""
+    """What the scan of ``texts`` found: literals that occur, and those for an end that hold."""
 
+    texts: tuple[str, ...]
     known: Known
     occurs: set[str]
     starts: set[str]

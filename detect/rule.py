@@ -171,18 +171,22 @@ def parse_rules(
 
     Documents of filters and correlations are appended to ``filters``, unread.
     """
-    others = [] if filters is None else filters
-    parsed: list[ParsedRule] = []
+    return list(each_rule(files, report, [] if filters is None else filters))
+
+
+def each_rule(
+    files: Sequence[RuleFile], report: LoadReport, filters: list[tuple[Document, RuleFile]]
+) -> Iterator[ParsedRule]:
+    """Yields the rules of `parse_rules` one by one: pySigma's view of 3,754 takes 190 MB."""
     first: dict[str, Rule] = {}
     for file in files:
-        for found in _parse_file(file, report, others):
+        for found in _parse_file(file, report, filters):
             rule = found.rule
             if rule.id in first:
                 report.refuse(_second(rule, first[rule.id], file), rule.logsource[0])
                 continue
             first[rule.id] = rule
-            parsed.append(found)
-    return parsed
+            yield found
 
 
 def _second(rule: Rule, first: Rule, file: RuleFile) -> RuleError:

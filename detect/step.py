@@ -1,5 +1,6 @@
 """The detect stage: every normalised event against every rule that is meant for it."""
 
+import gc
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -26,6 +27,8 @@ from samlog.metrics import Metrics
 from samlog.step import Rejection
 
 WRITE_S = 5.0
+MANY_RULES = 500
+"""So many rules are taken from the garbage collector's attention."""
 
 
 class DetectStep:
@@ -90,6 +93,8 @@ class DetectStep:
                 "rules": str(len(rules.engine.rules)),
             }
             self._ledger.tell(facts, now, fresh=True)
+        if len(rules.engine.rules) >= MANY_RULES:
+            leave_alone()
 
     def process(self, message: Message) -> Iterable[Record]:
         """Returns the detections on one event; [] for most."""
@@ -273,6 +278,17 @@ class DetectStep:
             self._write_if_possible()
             self._ledger.close()
             self._ledger = None
+
+
+def leave_alone() -> None:
+    """Takes what is in memory now from the search for reference cycles, and frees the rest.
+
+    The conditions of 3,552 rules are 340,000 objects: looking through them takes 60 to 180 ms, in
+    the middle of whatever event comes then.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def read_event(value: bytes) -> Event:

@@ -237,7 +237,7 @@ NONE_NOTED: Mapping[Slot, Noted] = {}
 class Folded(dict[Slot, Texts]):
     """The folded texts of one event by slot, computed when first asked for."""
 
-    __slots__ = ("cut", "event", "noted")
+    __slots__ = ("cut", "event", "noted", "texts")
 
     def __init__(
         self, event: Mapping[str, Any], noted: Mapping[Slot, Noted], cut: set[Slot]
@@ -246,6 +246,7 @@ class Folded(dict[Slot, Texts]):
         self.event = event
         self.noted = noted
         self.cut = cut
+        self.texts: dict[Slot, tuple[str, ...]] = {}
 
     def __missing__(self, slot: Slot) -> Texts:
         value = lookup(self.event, slot)
@@ -253,12 +254,19 @@ class Folded(dict[Slot, Texts]):
         if value.__class__ is str and len(value) <= HEAVY_CHARS:
             found = fold(value)
         else:
-            seen, is_cut = read(value)
-            if is_cut:
-                self.cut.add(slot)
+            noted = self.noted.get(slot)
+            seen = self.seen(slot, value) if noted is None else noted.texts
             low = tuple(map(fold, seen))
-            found = Heavy(low, self.noted.get(slot)) if is_heavy(seen) else several(low)
+            found = Heavy(low, noted) if is_heavy(seen) else several(low)
+            self.texts[slot] = seen
         self[slot] = found
+        return found
+
+    def seen(self, slot: Slot, value: Any) -> tuple[str, ...]:
+        """Returns what rules see of a value, and notes where that is a part only."""
+        found, is_cut = read(value)
+        if is_cut:
+            self.cut.add(slot)
         return found
 
 
@@ -278,9 +286,8 @@ class Raw(dict[Slot, Texts]):
         if value.__class__ is str and len(value) <= HEAVY_CHARS:
             found = value
         else:
-            seen = members(value)
-            low = self.low[slot]
-            cut = self.low.cut
+            low, cut = self.low[slot], self.low.cut
+            seen = self.low.texts[slot]
             found = (
                 Heavy(seen, None, low, lambda: cut.add(slot)) if is_heavy(seen) else several(seen)
             )

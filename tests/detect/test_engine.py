@@ -149,3 +149,43 @@ def test_hundreds_of_rules_with_one_field_are_asked_at_once(load: Load, rule: An
 
     assert {match.rule.id[:8] for match in found} == {"00000007", "00000299"}
     assert engine.stats.candidates == 2
+
+
+def test_an_event_of_several_kinds_at_once_builds_no_index_and_loses_nothing(
+    load: Callable[..., Engine], rule: Any
+) -> None:
+    sources = [
+        {"product": "windows", "category": "process_creation"},
+        {"product": "windows", "service": "security"},
+        {"category": "webserver"},
+        {"product": "aws", "service": "cloudtrail"},
+    ]
+    fields = ("CommandLine", "SubjectUserName", "cs-uri-stem", "eventName")
+    rules = [
+        rule({"selection": {field: "x"}}, logsource=source)
+        | {"id": f"{n}1111111-1111-4111-8111-111111111111"}
+        for n, (source, field) in enumerate(zip(sources, fields, strict=True))
+    ]
+    engine = load(*rules, mode="ecs")
+    engine.prepare()
+    prepared = len(engine._groups)
+    found = set()
+
+    for dataset in ("windows.sysmon_operational", "system.security", "aws.cloudtrail", "nginx"):
+        for channel in ("Security", "Microsoft-Windows-Sysmon/Operational", None):
+            for code in ("1", "4688", "4624", None):
+                event = {
+                    "event.dataset": dataset,
+                    "winlog.channel": channel,
+                    "event.code": code,
+                    "winlog.event_data.CommandLine": "x",
+                    "winlog.event_data.SubjectUserName": "x",
+                    "event.action": "x",
+                }
+                fast = [match.rule.id for match in engine.match(event)]
+                assert fast == [m.rule.id for m in engine.match(event, prefilter=False)]
+                found.add(tuple(fast))
+
+    assert len(engine._groups) == prepared
+    assert len(found) > 2
+    assert any(len(members.groups) > 1 for members in engine._routes.values())

@@ -1,5 +1,6 @@
 """The stage: events in, one detection for each rule that fired."""
 
+import gc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from detect import step as module
 from detect.detection import MAX_MATCHED_CHARS, MAX_MATCHED_FIELDS, matched
 from detect.engine import Engine
 from detect.step import DetectStep
@@ -137,3 +139,18 @@ def test_figures_count_what_was_done(step: DetectStep) -> None:
     detections(step, EVENT)
 
     assert step.figures() == {"events": 1, "candidates": 1, "matches": 1, "rules_set_aside": 0}
+
+
+def test_many_rules_are_taken_from_the_search_for_cycles(
+    load: Callable[..., Engine], rule: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = load(rule({"selection": {"CommandLine": "x"}}), mode="raw")
+    gc.unfreeze()
+    try:
+        DetectStep(engine, FakeClock())
+        assert gc.get_freeze_count() == 0
+        monkeypatch.setattr(module, "MANY_RULES", 1)
+        DetectStep(engine, FakeClock())
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
