@@ -28,7 +28,7 @@ test-fast: .venv/installed-dev ## seconds; no servers
 	$(PYTEST) -m "not soak and not slow and not kafka and not elasticsearch" -x -q $(ARGS)
 
 soak: .venv/installed-dev ## the long fault and fuzz runs (hours)
-	SAMLOG_FUZZ=1000000 SAMLOG_TEST_ONE_MANY_EVENTS=100000 $(PYTEST) --timeout 36000 -m "soak or fuzz" $(ARGS)
+	SAMLOG_FUZZ=1000000 SAMLOG_TEST_PAIRS=500000 SAMLOG_TEST_ONE_MANY_EVENTS=100000 $(PYTEST) --timeout 36000 -m "soak or fuzz" $(ARGS)
 	SAMLOG_TEST_EVENTS=50233 SAMLOG_TEST_RULES=. $(PYTEST) tests/e2e/test_whole_path.py tests/e2e/test_on_servers.py $(ARGS)
 	SAMLOG_ROUNDS=20 SAMLOG_SERVER_ROUNDS=10 $(PYTEST) tests/e2e/test_kill.py $(ARGS)
 
