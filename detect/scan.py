@@ -84,7 +84,7 @@ def aho_corasick(literals: Sequence[str]) -> Scanner:
             found: set[int] = set()
             for start in range(0, len(text), chunk - longest + 1):
                 part = text[start : start + chunk]
-                found.update(match[0] for match in find(part, overlapping=True))
+                found.update([match[0] for match in find(part, overlapping=True)])
             return list(found)
         except UnicodeEncodeError:  # a lone surrogate has no UTF-8
             return [i for i, literal in enumerate(kept) if literal in text]

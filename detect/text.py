@@ -114,7 +114,9 @@ def leaves(value: Any, most: int) -> tuple[list[str], bool]:
         looked_at += 1
         if looked_at > MAX_WORDS or len(found) > most:
             return found[:most], True
-        if isinstance(part, Mapping):
+        if part.__class__ is str:
+            found.append(part)
+        elif isinstance(part, Mapping):
             pending.extend(part.values())
         elif isinstance(part, list | tuple):
             pending.extend(part)
