@@ -127,7 +127,7 @@ def translate(rule: SigmaRule) -> Translated:
 
 def names_for(category: str, service: str) -> Callable[[str], str]:
     """Returns where the fields of rules for a logsource are in the mapped event."""
-    names: Mapping[str, str] = COMMON | RULE_NAMES
+    names = COMMON | RULE_NAMES
     if category in SYSMON_CATEGORIES or service == "sysmon":
         names = names | SYSMON_FIELDS
 
