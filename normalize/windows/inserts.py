@@ -24,7 +24,8 @@ def add_inserts(data: EventData, provider: str, code: str, values: Sequence[Text
     Sysmon before version 10 had no RuleName, which stands first: the time in its place tells.
     """
     names = names_of(provider, code, len(values))
-    if names[:1] == ("RuleName",) and provider.lower() == SYSMON and _is_time(values[0]):
+    has_rule_name = names[:1] == ("RuleName",) and provider.lower() == SYSMON
+    if has_rule_name and values and _is_time(values[0]):
         names = names[1:]
     for name, value in zip(names, values, strict=False):
         data[name] = value

@@ -191,3 +191,11 @@ def test_long_hostile_values_take_linear_work(part: str) -> None:
     event, _ = parse(FLUENT | {"EventID": 4688, "StringInserts": inserts, "Message": long})
     assert event["winlog.event_data.CommandLine"] == long
     assert parse({"_raw": XML + long})[0]["event.code"] == "7"
+
+
+def test_an_event_of_sysmon_without_any_insert_is_still_an_event() -> None:
+    sysmon = {"SourceName": "Microsoft-Windows-Sysmon", "EventID": 1, "StringInserts": []}
+
+    event, _ = parse(FLUENT | sysmon)
+
+    assert event["event.code"] == "1"
