@@ -19,7 +19,7 @@ from detect.evaluate import text_predicate
 from detect.filters import Filter, filters_of
 from detect.logsource import SAME, Fields, Source
 from detect.mappings import RAW_SOURCES, SOURCES
-from detect.necessary import Clause, clauses
+from detect.necessary import Needs, needs
 from detect.places import NoField, Placed, Places
 from detect.rule import (
     PARSE_FAULTS,
@@ -56,13 +56,14 @@ class Variant(NamedTuple):
 class Built(NamedTuple):
     """Everything that an engine needs.
 
-    ``program`` holds one predicate a variant and ``needs`` the clauses of each, in their order.
+    ``program`` holds one predicate a variant and ``needs`` what single values say of each, in
+    their order.
     """
 
     report: LoadReport
     variants: tuple[Variant, ...]
     program: Program
-    needs: Sequence[Sequence[Clause]]
+    needs: Sequence[Needs]
     sources: tuple[Source, ...]
     filters: Sequence[Filter] = ()
     correlations: Sequence[Correlation] = ()
@@ -162,10 +163,10 @@ def _compiled(
     filters = filters_of(own, rules, report, lambda p: checked_condition(p, placeholders))
     filters = [f for f in filters if _can_be_asked(f, variants, report, sources)]
     program = compile_rules([variant.node for variant in variants])
-    needs = [clauses(variant.node) for variant in variants]
+    asked = [needs(variant.node) for variant in variants]
     others = [one for one in found if "filter" not in one[0].data]
     rest = (correlations_of(others, report.loaded, report), content_hash(files, placeholders))
-    return Built(report, tuple(variants), program, needs, sources, filters, *rest)
+    return Built(report, tuple(variants), program, asked, sources, filters, *rest)
 
 
 def content_hash(files: Iterable[RuleFile], placeholders: Placeholders) -> str:

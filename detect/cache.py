@@ -58,8 +58,13 @@ def _own_source() -> str:
 
 
 def read(directory: Path, key: str) -> Kept | None:
-    """Returns what is kept under ``key``, or None if there is nothing, or it is damaged."""
+    """Returns what is kept under ``key``, or None if there is nothing, or it is damaged.
+
+    Nothing is read from a directory that others can write to: what it holds is run.
+    """
     try:
+        if not _is_ours(directory):
+            return None
         data = _path(directory, key).read_bytes()
     except OSError:
         return None
@@ -119,6 +124,8 @@ def write(directory: Path, key: str, kept: Kept) -> str:
     path = _path(directory, key)
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not _is_ours(directory):
+            return f"{directory}: others can write to it; type: chmod go-w {directory}"
         new = path.with_suffix(f".{os.getpid()}")
         new.write_bytes(blake2b(body, digest_size=_DIGEST_BYTES).digest() + body)
         new.replace(path)
@@ -126,6 +133,11 @@ def write(directory: Path, key: str, kept: Kept) -> str:
     except OSError as error:
         return f"{directory}: {error.strerror}"
     return ""
+
+
+def _is_ours(directory: Path) -> bool:
+    found = directory.stat()
+    return found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
 def _path(directory: Path, key: str) -> Path:

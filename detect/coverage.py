@@ -76,7 +76,7 @@ def _reach(rule: Rule, numbers: Iterable[int], built: Built, delivered: Delivere
         seen = [kind for kind in kinds if delivered.events[kind]]
         configured |= not kinds.isdisjoint(delivered.configured)
         if seen:
-            lacking = _lacking(built.needs[number], seen, delivered)
+            lacking = _lacking(built.needs[number].clauses, seen, delivered)
             if not lacking:
                 return Reach(rule, "seen", "")
             missing |= lacking
@@ -86,13 +86,13 @@ def _reach(rule: Rule, numbers: Iterable[int], built: Built, delivered: Delivere
     return Reach(rule, "configured" if configured else "no_source", words)
 
 
-def _lacking(needs: Sequence[Clause], seen: Sequence[Kind], delivered: Delivered) -> set[str]:
+def _lacking(clauses: Sequence[Clause], seen: Sequence[Kind], delivered: Delivered) -> set[str]:
     """Returns the fields for want of which the rule cannot fire on the kinds seen; {} = it can."""
     if sum(delivered.events[kind] for kind in seen) < ENOUGH:
         return set()
     there = {name for kind in seen for name in delivered.fields.get(kind, ())}
     missing: set[str] = set()
-    for clause in needs:
+    for clause in clauses:
         if any(atom.kind == "none" or atom.slot == KEYWORDS for atom in clause):
             continue
         names = {name for atom in clause for name in keys_of(atom.slot)}
@@ -128,7 +128,7 @@ def fields_read(built: Built) -> frozenset[str]:
     return frozenset(
         name
         for needs in built.needs
-        for clause in needs
+        for clause in needs.clauses
         for atom in clause
         if atom.slot != KEYWORDS
         for name in keys_of(atom.slot)

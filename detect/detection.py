@@ -1,6 +1,7 @@
 """What is told of a match: a detection on ``samlog.detections``, or a line in the ledger."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -165,12 +166,12 @@ def rule_facts(rule: Rule, *, rule_set: str = "", level: str = "") -> dict[str, 
 
 def matched(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Returns at most 20 fields with their values, each cut at 256 characters."""
-    first = list(fields.items())[:MAX_MATCHED_FIELDS]
+    first = islice(fields.items(), MAX_MATCHED_FIELDS)
     return {key[:MAX_MATCHED_CHARS]: _short(value) for key, value in first}
 
 
 def _short(value: Any) -> Any:
-    if isinstance(value, str):
+    if value.__class__ is str:
         return value[:MAX_MATCHED_CHARS]
     if isinstance(value, list):
         return [_short(part) for part in value[:MAX_CONTEXT_MEMBERS]]

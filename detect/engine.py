@@ -9,30 +9,27 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 from detect.build import Built, build
 from detect.compile import Predicate, bind
 from detect.evaluate import matched_fields
 from detect.filters import Filter
-from detect.index import Group, keys_of
-from detect.logsource import SAME, Fields, Router, conflicts
+from detect.index import keys_of
+from detect.logsource import SAME, Fields
+from detect.noting import Noter, noter
 from detect.places import Placed
-from detect.raw import declared
-from detect.rule import LoadReport, LogSource, Rule
+from detect.routes import Members, Mode, Routes, bits
+from detect.rule import LoadReport, Rule
 from detect.scan import Scanners
 from detect.text import View
 
-Mode = Literal["ecs", "raw"]
-
-MAX_GROUPS = 4_096
-MAX_CHOICES = 64
-"""Combinations of one source's routing values that are prepared for."""
 MAX_TAKEN_AWAY = 1_000
 MAX_TOLD = 50
 """Of so many rules that one event fires it is said why; an event that fires more is a flood."""
+OFTEN = 32
+"""Times that a rule fires until its fields are noted by code of its own: in a fifth of the time."""
 LEVELS = ("informational", "low", "medium", "high", "critical")
 SAMPLE = 128
 """One event in so many is asked with a stopwatch. All counting of rules together takes 1.2 to 1.9 %
@@ -48,12 +45,6 @@ RULE_FAULTS = (
     ValueError,
 )
 """What a predicate could raise for an event of an unforeseen shape; the rule is then set aside."""
-
-ROUTING: Mapping[Mode, tuple[str, str, str]] = {
-    "ecs": ("event.dataset", "winlog.channel", "event.code"),
-    "raw": ("product", "Channel", "EventID"),
-}
-"""The fields that every event is routed by; sources may ask for more."""
 
 NOT_SEARCHED = (
     "@timestamp",
@@ -71,8 +62,7 @@ NOT_SEARCHED = (
 """Beginnings of names in a normalised event whose values no sender wrote in its log."""
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """One rule that fired; ``fields`` are the event's fields and values that made it fire."""
 
     rule: Rule
@@ -98,31 +88,6 @@ class Stats:
     """Rule id → [times that it was asked with a stopwatch, nanoseconds of these]."""
 
 
-Groups = tuple[tuple[tuple[int, ...], Group], ...]
-
-
-class _Members:
-    """The variants that one kind of event is routed to, and their index.
-
-    ``groups`` are one index of them all, or those of the single sources; each with its variants.
-    ``sources`` are indexes of `Built.sources`. ``enough`` is for whoever looks at some events of
-    each kind: the units of which it has seen enough.
-    """
-
-    __slots__ = ("enough", "groups", "numbers", "sources")
-
-    def __init__(
-        self,
-        numbers: tuple[int, ...],
-        groups: "Groups",
-        sources: frozenset[int] = frozenset(),
-    ) -> None:
-        self.numbers = numbers
-        self.groups = groups
-        self.sources = sources
-        self.enough: set[str] = set()
-
-
 class Engine:
     """Compiled rules. One thread only; `match` keeps caches."""
 
@@ -131,26 +96,23 @@ class Engine:
         self.report: LoadReport = built.report
         self.rules: list[Rule] = built.report.loaded
         self.stats = Stats()
-        self.routed: _Members
+        self.routed: Members
         """What the last event was routed to."""
         self.cut: tuple[str, ...] = ()
         """Fields of the last event of which rules saw a part only, for their length or number."""
         self._built = built
-        self._scanners = scanners or Scanners()
         self.filters: Sequence[Filter] = built.filters
         self._filters = _by_rule(built.filters)
         self.taken_away: deque[tuple[Rule, Filter]] = deque(maxlen=MAX_TAKEN_AWAY)
         """What filters took away and nobody has looked at yet."""
         self._predicates: list[Predicate | None] = list(bind(built.program))
-        self._router = Router(built.sources, ROUTING[mode])
+        self._routes = Routes(built, mode, scanners or Scanners())
         self._searched: dict[str, bool] = {}
-        self._by_source: dict[int, list[int]] = {}
-        for number, variant in enumerate(built.variants):
-            for i in variant.sources:
-                self._by_source.setdefault(i, []).append(number)
-        self._groups: dict[tuple[int, ...], Group] = {}
-        self._routes: dict[Any, _Members] = {}
-        self._prepared = False
+        self._fired: Counter[int] = Counter()
+        self._noters: dict[int, Noter] = {}
+        self._noter_made = 0
+        self._current: View | None = None
+        self._haystack = self._haystack_of
 
     @classmethod
     def load(
@@ -187,13 +149,7 @@ class Engine:
         then on none is built: an event that is of several kinds at once which no table names
         together is asked about with the index of each, so that nobody can buy 50 ms with it.
         """
-        for i, source in enumerate(self._built.sources):
-            self._group_of(self._numbers(frozenset((i,))))
-            choices = [values or ("x",) for values in source.where.values()]
-            for values in islice(product(*choices), MAX_CHOICES):
-                event = dict(zip(source.where, values, strict=True))
-                self._group_of(self._numbers(self._router.route(event)))
-        self._prepared = True
+        self._routes.prepare()
 
     def match(
         self, event: Mapping[str, Any], *, line: bytes | None = None, prefilter: bool = True
@@ -207,37 +163,39 @@ class Engine:
         """
         self.stats.events += 1
         self.cut = ()
-        members = self._route(event)
+        members = self.routed = self._routes.of(event)
         if not members.numbers:
             return []
-        view: View | None = None
-        chosen: Sequence[int] = members.numbers
-        if prefilter:
-
-            def haystack() -> str:
-                nonlocal view
-                view = view or self._view(event)
-                return view.haystack()
-
-            chosen = ()
-            for numbers, group in members.groups:
-                mask = group.candidates(event, haystack, line)
-                if group.heavies:
-                    view = view or self._view(event)
-                    view.note(group.noted(), group.cut())
-                if mask:
-                    chosen = [*chosen, *[numbers[bit] for bit in bits(mask)]]
-            if not chosen and view is None:
-                return []
-            if len(members.groups) > 1:
-                chosen = sorted(set(chosen))
-        view = view or self._view(event)
+        self._current = None
+        chosen = self._candidates(members, event, line) if prefilter else members.numbers
+        if not chosen and self._current is None:
+            return []
+        view = self._current or self._view(event)
         ask = self._ask if self.stats.events % SAMPLE else self._timed
         found = ask(chosen, view)
         if view.cut:
             self.stats.cut += 1
             self.cut = tuple(sorted(key for slot in view.cut for key in keys_of(slot)))
         return found
+
+    def _candidates(
+        self, members: Members, event: Mapping[str, Any], line: bytes | None
+    ) -> Sequence[int]:
+        found: set[int] = set()
+        for numbers, group in members.groups:
+            mask = group.candidates(event, self._haystack, line)
+            if group.heavies:
+                self._current = self._current or self._view(event)
+                self._current.note(group.noted(), group.cut())
+            if len(members.groups) == 1:
+                return (members.chosen.get(mask) or members.choose(mask)) if mask else ()
+            found.update([numbers[bit] for bit in bits(mask)])
+        return sorted(found)
+
+    def _haystack_of(self, event: Mapping[str, Any]) -> str:
+        """Returns the text in which keywords are looked for; most events get no view but for it."""
+        self._current = self._current or self._view(event)
+        return self._current.haystack()
 
     def _timed(self, numbers: Sequence[int], view: View) -> list[Match]:
         """Does what `_ask` does and notes how long each rule took."""
@@ -258,22 +216,24 @@ class Engine:
     def _ask(self, numbers: Sequence[int], view: View) -> list[Match]:
         self.stats.candidates += len(numbers)
         hits: dict[str, int] = {}
-        low, raw = view.low, view.raw
+        predicates, low, raw = self._predicates, view.low, view.raw
         for number in numbers:
-            predicate = self._predicates[number]
-            if predicate is None:
-                continue
-            variant = self._built.variants[number]
-            rule = self.rules[variant.rule]
+            predicate = predicates[number]
             try:
-                if predicate(low, raw, view) and rule.id not in hits:
-                    if rule.id in self._filters and self._is_filtered(number, rule, view):
-                        continue
-                    hits[rule.id] = number
+                if predicate is not None and predicate(low, raw, view):
+                    self._hit(number, view, hits)
             except RULE_FAULTS as error:
-                self.set_aside(rule.id, f"{type(error).__name__}: {error}")
+                self._set_aside_for(number, error)
         self.stats.matches += len(hits)
         return self._matches(list(hits.values()), view) if hits else []
+
+    def _hit(self, number: int, view: View, hits: dict[str, int]) -> None:
+        """Notes a match, unless another variant of the rule was it or a filter takes it away."""
+        rule = self.rules[self._built.variants[number].rule]
+        if rule.id not in hits and not (
+            rule.id in self._filters and self._is_filtered(number, rule, view)
+        ):
+            hits[rule.id] = number
 
     def _matches(self, numbers: Sequence[int], view: View) -> list[Match]:
         """Returns the matches; the fields of the `MAX_TOLD` of the highest levels, if more."""
@@ -284,17 +244,34 @@ class Engine:
             chosen = set(sorted(numbers, key=lambda n: -severity(rules[n].level))[:MAX_TOLD])
         found: list[Match] = []
         for number in numbers:
-            variant = variants[number]
-            rule = self.rules[variant.rule]
             fields: dict[str, Any] = {}
             try:
                 if number in chosen:
-                    fields = matched_fields(variant.node, view)
+                    fields = self._fields(number, view)
             except RULE_FAULTS as error:
-                self.set_aside(rule.id, f"{type(error).__name__}: {error}")
+                self._set_aside_for(number, error)
                 continue
-            found.append(Match(rule, fields, number))
+            found.append(Match(self.rules[variants[number].rule], fields, number))
         return found
+
+    def _fields(self, number: int, view: View) -> dict[str, Any]:
+        """Returns the fields that made a rule fire; for one that fires often by code of its own."""
+        note = self._noters.get(number)
+        if note is not None:
+            fields: dict[str, Any] = {}
+            note(view, fields)
+            return fields
+        node = self._built.variants[number].node
+        self._fired[number] += 1
+        # The code takes a millisecond to make: for one rule an event, whatever an event makes fire.
+        if self._fired[number] >= OFTEN and self._noter_made != self.stats.events:
+            self._noter_made = self.stats.events
+            self._noters[number] = noter(node)
+        return matched_fields(node, view)
+
+    def _set_aside_for(self, number: int, error: Exception) -> None:
+        rule = self.rules[self._built.variants[number].rule]
+        self.set_aside(rule.id, f"{type(error).__name__}: {error}")
 
     def set_aside(self, rule_id: str, why: str) -> None:
         """Asks a rule no more; `Stats.faults` tells why."""
@@ -320,70 +297,16 @@ class Engine:
         chosen = self._built.variants[variant]
         if chosen.plain:
             return SAME
-        sources = self._router.route(event) & chosen.sources or chosen.sources
+        sources = self._routes.sources.route(event) & chosen.sources or chosen.sources
         return self._built.sources[min(sources)].fields
 
     def view(self, event: Mapping[str, Any]) -> View:
         """Returns an event as conditions see it, for those who ask more of a match."""
         return self._view(event)
 
-    def _route(self, event: Mapping[str, Any]) -> _Members:
-        sources = self._router.route(event)
-        key: Any = sources
-        own: LogSource = ("", "", "")
-        if self.mode == "raw":
-            own = declared(event)
-            key = (sources, own)
-        found = self._routes.get(key)
-        if found is None:
-            numbers = self._numbers(sources) if self.mode == "ecs" else self._raw(sources, own)
-            if len(self._routes) >= MAX_GROUPS:
-                self._routes.clear()
-            groups = self._groups_of(numbers, sources)
-            found = self._routes[key] = _Members(numbers, groups, sources)
-        self.routed = found
-        return found
-
     def look_again(self) -> None:
         """Forgets of which units and kinds somebody has seen enough."""
-        for members in self._routes.values():
-            members.enough.clear()
-
-    def _numbers(self, sources: frozenset[int]) -> tuple[int, ...]:
-        return tuple(sorted({number for i in sources for number in self._by_source.get(i, ())}))
-
-    def _raw(self, sources: frozenset[int], own: LogSource) -> tuple[int, ...]:
-        """Returns the rules for a raw event: those of its channel, and none that conflicts.
-
-        An event that names its logsource is asked about every rule that does not conflict with
-        that name; where it is also of a known channel, the channel gives what it left open.
-        """
-        if own == ("", "", "") and sources:
-            return self._numbers(sources)
-        services = {self._built.sources[i].service for i in sources} - {""}
-        product = own[0] or ("windows" if sources else "")
-        service = own[2] or (services.pop() if len(services) == 1 else "")
-        return tuple(
-            number
-            for number, variant in enumerate(self._built.variants)
-            if variant.plain
-            and not conflicts(self.rules[variant.rule].logsource, (product, own[1], service))
-        )
-
-    def _groups_of(self, numbers: tuple[int, ...], sources: frozenset[int]) -> Groups:
-        if not self._prepared or self.mode == "raw" or numbers in self._groups:
-            return ((numbers, self._group_of(numbers)),)
-        singles = {self._numbers(frozenset((i,))) for i in sources}
-        return tuple((own, self._group_of(own)) for own in sorted(singles) if own)
-
-    def _group_of(self, numbers: tuple[int, ...]) -> Group:
-        found = self._groups.get(numbers)
-        if found is None:
-            if len(self._groups) >= MAX_GROUPS:
-                self._groups.clear()
-            needs = [self._built.needs[number] for number in numbers]
-            found = self._groups[numbers] = Group(needs, self._scanners)
-        return found
+        self._routes.look_again()
 
     def _view(self, event: Mapping[str, Any]) -> View:
         """Keywords are looked for in the sender's line itself where no field holds all of it."""
@@ -420,14 +343,4 @@ def _by_rule(filters: Sequence[Filter]) -> dict[str, list[tuple[Filter, Placed]]
         placed = Placed(each.node)
         for rule_id in each.rules:
             found.setdefault(rule_id, []).append((each, placed))
-    return found
-
-
-def bits(mask: int) -> list[int]:
-    """Returns the positions of the bits set in ``mask``, ascending."""
-    found: list[int] = []
-    while mask:
-        lowest = mask & -mask
-        found.append(lowest.bit_length() - 1)
-        mask ^= lowest
     return found

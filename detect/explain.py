@@ -23,11 +23,12 @@ from sigma.rule.detection import SigmaDetections
 from detect.build import build
 from detect.condition import And, FieldTest, Node, Not, Or, condition_of, relocated, tests_of
 from detect.correlate.rule import said
-from detect.engine import ROUTING, Engine
+from detect.engine import Engine
 from detect.evaluate import FOLDED_OPS, is_true, keyword_text, text_predicate
 from detect.logsource import Fields, Router, Source
 from detect.overlay import Overlays
 from detect.reload import RuleSet
+from detect.routes import ROUTING
 from detect.rule import LoadReport, Rule, parse_rules, read_rules
 from detect.suppression import Bearing, bearings
 from detect.text import Slot, View, folded, texts

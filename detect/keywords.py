@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from detect.necessary import Clause
+from detect.necessary import Atom
 from detect.scan import Scanners
 
 _NUMERIC = re.compile(r"[0-9eE.+-]+\Z")
@@ -19,10 +19,15 @@ _NUMERIC = re.compile(r"[0-9eE.+-]+\Z")
 
 
 class KeywordTable:
-    """The masks of all keyword clauses of a group; clause planes as in `detect.index`."""
+    """The masks of all keyword clauses of a group; planes as in `detect.index`, without the
+    vetoes, which a keyword has not."""
 
     def __init__(
-        self, size: int, planes: int, placed: Sequence[tuple[Clause, int]], scanners: Scanners
+        self,
+        size: int,
+        planes: int,
+        placed: Sequence[tuple[Sequence[Atom], int]],
+        scanners: Scanners,
     ) -> None:
         self._size = size
         self._all = (1 << size) - 1
@@ -43,6 +48,7 @@ class KeywordTable:
         for text, found in bits.items():
             if text not in in_line:
                 self._always |= found
+        self._none_found = self._split(self._always)
         ascii_only = {text: found for text, found in in_line.items() if text.isascii()}
         self._line_bits = list(ascii_only.values())
         self._scan_line = scanners.for_line([orjson.dumps(text)[1:-1] for text in ascii_only])
@@ -59,6 +65,8 @@ class KeywordTable:
         numbers = self._scan_line(line)
         if numbers is None:
             return None
+        if not numbers:
+            return self._none_found
         found = self._always
         for i in numbers:
             found |= self._line_bits[i]

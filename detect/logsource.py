@@ -92,23 +92,30 @@ class Router:
 
         A routing value that is a list or an object counts as its first text.
         """
-        get = event.get
-        a, b, c = self._primary
-        token: tuple[Any, ...] = (get(a), get(b), get(c))
-        try:
-            found = self._first.get(token)
-        except TypeError:
-            token = tuple(map(_plain, token))
-            found = self._first.get(token)
-        if found is None:
-            found = self._begin(token)
-        sure, possible = found
+        sure, possible = self._found(event)
         if not possible:
             return sure
         return sure.union(i for i in possible if self._holds(i, event))
 
+    def is_sure(self, event: Mapping[str, Any]) -> bool:
+        """Tells whether the primary fields alone decide."""
+        return not self._found(event)[1]
+
+    def _found(self, event: Mapping[str, Any]) -> tuple[frozenset[int], tuple[int, ...]]:
+        get = event.get
+        a, b, c = self._primary
+        third = get(c)
+        # True is 1 as a key, and an event id of true is none.
+        token: tuple[Any, ...] = (get(a), get(b), third, third.__class__)
+        try:
+            found = self._first.get(token)
+        except TypeError:
+            token = tuple(map(_plain, token[:3]))
+            found = self._first.get(token)
+        return self._begin(token) if found is None else found
+
     def _begin(self, token: tuple[Any, ...]) -> tuple[frozenset[int], tuple[int, ...]]:
-        have = dict(zip(self._primary, map(_plain, token), strict=True))
+        have = dict(zip(self._primary, map(_plain, token[:3]), strict=True))
         sure: list[int] = []
         possible: list[int] = []
         for i, where in enumerate(self._where):
@@ -117,7 +124,10 @@ class Router:
         if len(self._first) >= MAX_TOKENS:
             self._first.clear()
         found = (frozenset(sure), tuple(possible))
-        if all(value is None or len(str(value)) <= MAX_TOKEN_CHARS for value in token):
+        names, code = token[:2], token[2]
+        if all(name is None or name.__class__ is str for name in names) and all(
+            len(str(value)) <= MAX_TOKEN_CHARS for value in (*names, code)
+        ):
             self._first[token] = found
         return found
 

@@ -6,6 +6,8 @@ clauses do. Where anything is in doubt there is no clause, so a mistake here can
 
 Clauses come from the condition, never from the detections: ``selection or not filter`` needs
 nothing at all.
+
+`vetoes` reads the other side: single values with which a rule cannot fire (``not 1 of filter_*``).
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,6 +40,52 @@ Clause = tuple[Atom, ...]
 
 _RARITY = {"eq": 0.02, "num": 0.03, "starts": 0.5, "ends": 0.7, "contains": 1.0}
 _DULL = {"some": 0.9, "exists": 0.95, "none": 0.9}
+
+
+class Needs(NamedTuple):
+    """What single values say of a rule: all ``clauses`` must hold, none of ``vetoes`` may."""
+
+    clauses: Sequence[Clause]
+    vetoes: Sequence[Atom]
+
+
+_EXACT = frozenset({"eq", "contains", "starts", "ends", "num"})
+_PRESENCE = {"null": "none", "any": "some"}
+
+
+def needs(node: Node) -> Needs:
+    """Returns what single values must and must not be for ``node`` to hold."""
+    return Needs(clauses(node), vetoes(node))
+
+
+def vetoes(node: Node) -> list[Atom]:
+    """Returns atoms, at most `MAX_ATOMS`; ``node`` does not hold for an event with one of them.
+
+    Unlike those of `clauses` they must be exact: an atom holds only if the test behind it does.
+    """
+    return list(dict.fromkeys(_vetoes(node)))[:MAX_ATOMS]
+
+
+def _vetoes(node: Node) -> list[Atom]:
+    if isinstance(node, And):
+        return [atom for part in node.nodes for atom in _vetoes(part)]
+    return _exact(node.node) if isinstance(node, Not) else []
+
+
+def _exact(node: Node) -> list[Atom]:
+    """Returns atoms of which each alone makes ``node`` hold."""
+    if isinstance(node, Or):
+        return [atom for part in node.nodes for atom in _exact(part)]
+    if not isinstance(node, FieldTest):
+        return []
+    slot, op, arg = node
+    if slot is None:
+        return []
+    if op in _EXACT:
+        return [Atom(slot, op, arg)]
+    if op == "exists" and arg is True:
+        return [Atom(slot, "exists", None)]
+    return [Atom(slot, _PRESENCE[op], None)] if op in _PRESENCE else []
 
 
 def clauses(node: Node) -> list[Clause]:
@@ -74,16 +122,17 @@ def _need_not(node: Node) -> list[Clause]:
 def _common(choices: Sequence[list[Clause]]) -> list[Clause]:
     """Returns what follows from a disjunction: per slot that every branch restricts, the union.
 
-    Without such a slot, one clause over several slots: the rarest of each branch.
+    Where none of these says more than that something is there, also a clause over several slots:
+    the rarest of each branch.
     """
     if not all(choices):
         return []
     by_slot = [_rarest_by_slot(branch) for branch in choices]
-    shared = set(by_slot[0]).intersection(*by_slot[1:])
-    if shared:
-        ordered = sorted(shared, key=repr)
-        return [_union(branch[slot] for branch in by_slot) for slot in ordered]
-    return [_union(min(branch, key=weight) for branch in choices)]
+    shared = sorted(set(by_slot[0]).intersection(*by_slot[1:]), key=repr)
+    found = [_union(branch[slot] for branch in by_slot) for slot in shared]
+    if all(any(atom.kind in _DULL for atom in clause) for clause in found):
+        found.append(_union(min(branch, key=weight) for branch in choices))
+    return found
 
 
 def _rarest_by_slot(branch: Iterable[Clause]) -> dict[Slot, Clause]:

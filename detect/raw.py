@@ -13,13 +13,15 @@ from detect.text import fold
 
 MAX_DEPTH = 32
 MAX_FIELDS = 20_000
+NOT_NAMED: LogSource = ("", "", "")
+_NESTED = frozenset({dict, list})
 
 
-def flatten_raw(event: Mapping[str, Any]) -> dict[str, Any]:
+def flatten_raw(event: dict[str, Any]) -> dict[str, Any]:
     """Returns the event with the names that rules use.
 
-    Deeper than 32 levels, and beyond 20,000 fields, an object stays whole. The cost
-    for an event without nested objects is one look at each value.
+    Deeper than 32 levels, and beyond 20,000 fields, an object stays whole. An event without
+    nested objects is returned itself.
     """
     inner = event.get("Event")
     if isinstance(inner, Mapping) and isinstance(inner.get("System"), Mapping):
@@ -27,8 +29,8 @@ def flatten_raw(event: Mapping[str, Any]) -> dict[str, Any]:
     winlog = event.get("winlog")
     if isinstance(winlog, Mapping) and "channel" in winlog:
         return _winlogbeat(event, winlog)
-    if not any(value.__class__ is dict or value.__class__ is list for value in event.values()):
-        return dict(event)
+    if _NESTED.isdisjoint(map(type, event.values())):
+        return event
     flat: dict[str, Any] = {}
     for key, value in event.items():
         _flatten(key, value, flat, 1)
@@ -131,14 +133,19 @@ def declared(event: Mapping[str, Any]) -> LogSource:
     ``product``, ``category`` and ``service`` of the event count; else CloudTrail and Zeek records
     are known by fields that each has and nothing else does.
     """
-    own = (_name(event, "product"), _name(event, "category"), _name(event, "service"))
-    if own != ("", "", ""):
+    own = named(event)
+    if own != NOT_NAMED:
         return own
     if "eventSource" in event and "eventName" in event:
         return ("aws", "", "cloudtrail")
     if isinstance(path := event.get("_path"), str):
         return ("zeek", "", path[:40])
     return own
+
+
+def named(event: Mapping[str, Any]) -> LogSource:
+    """Returns what the event itself says in ``product``, ``category`` and ``service``."""
+    return (_name(event, "product"), _name(event, "category"), _name(event, "service"))
 
 
 def _name(event: Mapping[str, Any], key: str) -> str:

@@ -5,6 +5,8 @@ plainly a literal ends the run of literals before it; in doubt there is no liter
 """
 
 import re
+import warnings
+from re import _parser  # type: ignore[attr-defined]  # the only part that knows widths
 
 _UNSAFE = re.compile(r"\\[QEC]|\(\?[a-zA-Z]*x|\(\?[a-zA-Z]*-|.\(\?[a-zA-Z]+\)", re.DOTALL)
 """The last: RE2 lets a quantifier after flags, as in ``a(?i)*``, count for what is before them."""
@@ -80,3 +82,18 @@ def _after_group(pattern: str, start: int) -> int:
         if depth == 0:
             break
     return position
+
+
+def shortest_match(pattern: str) -> int:
+    """Returns a number of characters that every match has at least, 0 where none is certain.
+
+    Read off by Python's own parser, which knows less than RE2: what it refuses tells nothing.
+    """
+    if _UNSAFE.search(pattern):
+        return 0
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return int(_parser.parse(pattern).getwidth()[0])
+    except (re.error, RecursionError, OverflowError, Warning):
+        return 0

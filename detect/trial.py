@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from detect.correlate.local import Local
 from detect.correlate.rule import silent_rules
-from detect.engine import ROUTING, Engine
+from detect.engine import Engine
 from detect.logsource import Router
 from detect.mappings import SOURCES
+from detect.routes import ROUTING
 from detect.rule import LogSource, Rule
 from samlog.clock import SystemClock
 from samlog.event import Event

@@ -9,7 +9,7 @@ from detect.engine import Engine
 from samlog import pipeline
 from samlog.cli.common import config_option, emit, json_option, number, summary, table
 from samlog.cli.detect_ import Read, read_ecs, read_raw, reader_of_logs
-from samlog.cli.files import read_files
+from samlog.cli.files import read_files, rule_cache
 from samlog.errors import BadEvent, ConfigError, Exit
 from samlog.log import harmless
 
@@ -50,6 +50,7 @@ def command(
     engine = Engine.load(
         pipeline.rule_folders((rules,)),
         mode="raw" if raw else "ecs",
+        cache_dir=rule_cache(),
         placeholders=pipeline.placeholders(config),
     )
     for error in engine.report.refused[:10]:

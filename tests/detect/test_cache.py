@@ -159,7 +159,7 @@ def test_of_two_that_start_together_one_compiles_and_the_other_waits(
     monkeypatch.setattr(cache, "read", looked)
     monkeypatch.setattr(build, "_compiled", compiled_late)
     with ThreadPoolExecutor(2) as threads:
-        first, second = (threads.submit(load, rule(RICH), cache_dir=kept) for _ in range(2))
+        first, second = (threads.submit(load, cache_dir=kept) for _ in range(2))
 
     assert len(parsed) == 2 * alone
     assert [r.title for r in first.result().rules] == [r.title for r in second.result().rules]
@@ -175,3 +175,16 @@ def test_where_no_lock_can_be_had_rules_are_compiled_all_the_same(
 
     assert len(engine.rules) == 1
     assert engine.report.cache_problem
+
+
+def test_nothing_is_taken_from_a_folder_that_others_can_write_to(
+    load: Load, rule: Any, kept: Path, parsed: list[int]
+) -> None:
+    load(rule(RICH), cache_dir=kept)
+    before = len(parsed)
+    kept.chmod(0o777)
+
+    engine = load(rule(RICH), cache_dir=kept)
+
+    assert len(parsed) == 2 * before
+    assert engine.report.cache_problem.endswith(f"type: chmod go-w {kept}")

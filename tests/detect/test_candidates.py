@@ -9,14 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from detect import index, scan
+from detect import scan, table
 from detect import text as texts
 from detect.compile import bind, compile_rules
 from detect.condition import And, FieldTest, Node, Not, Or, Pattern
-from detect.evaluate import holds
+from detect.evaluate import holds, matched_fields
 from detect.index import MAX_CACHED, MAX_SHAPES, Group
 from detect.keywords import KeywordTable
-from detect.necessary import KEYWORDS, Atom, clauses
+from detect.necessary import KEYWORDS, Atom, clauses, needs, vetoes
+from detect.noting import noter
 from detect.scan import CHUNK_CHARS, Scanners, aho_corasick, hyperscan_literals
 from detect.text import View, fold
 
@@ -124,7 +125,7 @@ def fired(
 @pytest.fixture
 def all_heavy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every value is treated as one that an attacker filled."""
-    for module in (texts, index):
+    for module in (texts, table):
         monkeypatch.setattr(module, "HEAVY_CHARS", -1)
     monkeypatch.setattr(texts, "HEAVY_MEMBERS", 0)
 
@@ -134,18 +135,21 @@ def loses_nothing(
 ) -> None:
     """Holds candidates and generated code against the full scan and plain evaluation."""
     predicates = bind(compile_rules(rules))
-    group = Group([clauses(rule) for rule in rules], Scanners(factory))
+    group = Group([needs(rule) for rule in rules], Scanners(factory))
     for event in [*seen, *seen]:  # the second time from what was remembered
         everything = fired(range(len(rules)), predicates, event)
         for line in (None, orjson.dumps(event)):
             assert fired(asked(group, event, line), predicates, event, group) == everything
         view = View(event, lambda key: True)
         assert everything == {i for i, rule in enumerate(rules) if holds(rule, view)}
+        for i in everything:
+            noted: dict[str, Any] = {}
+            noter(rules[i])(view, noted)
+            assert noted == matched_fields(rules[i], view)
 
 
 def asked(group: Group, event: dict[str, Any], line: bytes | None) -> list[int]:
-    view = View(event, lambda key: True)
-    mask = group.candidates(event, view.haystack, line)
+    mask = group.candidates(event, lambda own: View(own, lambda key: True).haystack(), line)
     return [i for i in range(group.size) if mask >> i & 1]
 
 
@@ -227,7 +231,7 @@ def test_a_pattern_gives_its_longest_literal() -> None:
 
 def test_two_literals_that_must_both_occur_are_both_asked_for() -> None:
     rule = And((FieldTest("A", "contains", "foo"), FieldTest("A", "contains", "bar")))
-    group = Group([clauses(rule)], Scanners())
+    group = Group([needs(rule)], Scanners())
 
     assert asked(group, {"A": "foo"}, None) == []
     assert asked(group, {"A": "bar"}, None) == []
@@ -236,7 +240,7 @@ def test_two_literals_that_must_both_occur_are_both_asked_for() -> None:
 
 def test_an_event_without_the_fields_of_a_rule_leaves_it_out() -> None:
     group = Group(
-        [clauses(FieldTest("A", "cmp", (">", 1))), clauses(FieldTest("B", "null", None))],
+        [needs(FieldTest("A", "cmp", (">", 1))), needs(FieldTest("B", "null", None))],
         aho_corasick,
     )
 
@@ -244,20 +248,60 @@ def test_an_event_without_the_fields_of_a_rule_leaves_it_out() -> None:
     assert asked(group, {"A": 0, "B": "x"}, None) == [0]
 
 
+def test_a_value_with_which_a_rule_cannot_fire_takes_it_out() -> None:
+    known = Or((FieldTest("A", "ends", ".exe"), FieldTest("B", "null", None)))
+    group = Group([needs(And((FieldTest("A", "any", None), Not(known))))], Scanners())
+
+    assert asked(group, {"A": "x.exe", "B": "y"}, None) == []
+    assert asked(group, {"A": "x.dll"}, None) == []
+    assert asked(group, {"A": "x.dll", "B": "y"}, None) == [0]
+
+
+def test_a_filter_of_several_fields_or_of_keywords_vetoes_nothing() -> None:
+    both = And((FieldTest("A", "eq", "x"), FieldTest("B", "eq", "y")))
+
+    assert vetoes(And((FieldTest("C", "eq", "z"), Not(both)))) == []
+    assert vetoes(Not(FieldTest(None, "contains", "x"))) == []
+    assert vetoes(Or((Not(FieldTest("A", "eq", "x")), FieldTest("B", "eq", "y")))) == []
+
+
+def test_alternatives_without_a_common_field_that_says_much_have_one_clause_over_all() -> None:
+    parent = FieldTest("P", "ends", "\\x.exe")
+    child = And((FieldTest("A", "ends", "\\x.exe"), Not(FieldTest("P", "null", None))))
+
+    assert (Atom("P", "ends", "\\x.exe"), Atom("A", "ends", "\\x.exe")) in clauses(
+        Or((parent, child))
+    )
+
+
+def test_a_field_whose_values_never_repeat_is_asked_only_for_a_rule_that_is_left() -> None:
+    group = Group(
+        [needs(And((FieldTest("A", "eq", "x"), FieldTest("B", "contains", "y"))))], Scanners()
+    )
+    for i in range(MAX_CACHED):
+        asked(group, {"A": "x", "B": f"{i}"}, None)
+    late = next(table for table in group._tables if table.slot == "B")
+    assert late.late
+
+    late._scan = None  # it would raise if it were asked
+    late._of = None  # type: ignore[assignment,method-assign]
+    assert asked(group, {"A": "no", "B": "y"}, None) == []
+
+
 def test_what_is_remembered_is_bounded() -> None:
-    group = Group([clauses(FieldTest("A", "contains", "x"))], Scanners())
+    group = Group([needs(FieldTest("A", "contains", "x"))], Scanners())
 
     for i in range(3 * MAX_CACHED):
         asked(group, {"A": f"value {i}"}, None)
 
     table = group._tables[0]
-    assert table.unique
+    assert table.late
     assert len(table.cache) <= MAX_CACHED
     assert asked(group, {"A": "a value with x"}, None) == [0]
 
 
 def test_shapes_depend_on_rule_fields_only_and_are_bounded() -> None:
-    many = [clauses(FieldTest(f"F{i}", "contains", "x")) for i in range(12)]
+    many = [needs(FieldTest(f"F{i}", "contains", "x")) for i in range(12)]
     group = Group(many, Scanners())
 
     for i in range(2 * MAX_SHAPES):

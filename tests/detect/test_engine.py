@@ -114,6 +114,49 @@ def test_routing_is_by_conflict_where_the_event_names_its_logsource(load: Load, 
     assert not engine.match({"A": "x", "product": "squid", "category": "dns"})
 
 
+@pytest.mark.parametrize("first", [{"_path": "dns"}, {"product": "x" * 50, "_path": "dns"}])
+def test_a_remembered_route_is_of_its_own_event_only(
+    load: Load, rule: Any, first: dict[str, Any]
+) -> None:
+    engine = load(rule({"selection": {"A": "x"}}, logsource={"product": "aws"}))
+    second = {key: value for key, value in first.items() if key != "_path"}
+
+    assert not engine.match({"A": "x", **first})
+    assert engine.match({"A": "x", **second, "eventSource": "a", "eventName": "b"})
+
+
+def test_an_event_id_of_true_is_not_remembered_as_1(load: Load, rule: Any) -> None:
+    engine = load(
+        rule(
+            {"selection": {"Image": "x"}},
+            logsource={"product": "windows", "category": "process_creation"},
+        )
+    )
+    sysmon = {"Image": "x", "Channel": "Microsoft-Windows-Sysmon/Operational"}
+
+    assert not engine.match({**sysmon, "EventID": True})
+    assert engine.match({**sysmon, "EventID": 1})
+    assert not engine.match({**sysmon, "EventID": True})
+
+
+def test_of_alternatives_those_that_hold_are_noted(load: Load, rule: Any) -> None:
+    engine = load(
+        rule(
+            {
+                "one": {"A|contains": ["x", "y"], "B|endswith": "z"},
+                "two": {"C": "c"},
+                "not_me": {"A": "a", "E": "e"},
+                "words": ["needle", "hay", "wo*d"],
+                "condition": "1 of one or two or not_me or words",
+            }
+        )
+    )
+
+    match = engine.match({"A": "axb", "B": "z", "C": "c", "D": "needle word", "E": "e"})[0]
+
+    assert match.fields == {"A": "axb", "B": "z", "C": "c", "keywords": ["needle", "wo*d"]}
+
+
 def test_an_event_of_an_unknown_channel_meets_only_rules_for_all_of_windows(
     load: Load, rule: Any
 ) -> None:
@@ -168,7 +211,7 @@ def test_an_event_of_several_kinds_at_once_builds_no_index_and_loses_nothing(
     ]
     engine = load(*rules, mode="ecs")
     engine.prepare()
-    prepared = len(engine._groups)
+    prepared = len(engine._routes._groups)
     found = set()
 
     for dataset in ("windows.sysmon_operational", "system.security", "aws.cloudtrail", "nginx"):
@@ -186,6 +229,6 @@ def test_an_event_of_several_kinds_at_once_builds_no_index_and_loses_nothing(
                 assert fast == [m.rule.id for m in engine.match(event, prefilter=False)]
                 found.add(tuple(fast))
 
-    assert len(engine._groups) == prepared
+    assert len(engine._routes._groups) == prepared
     assert len(found) > 2
-    assert any(len(members.groups) > 1 for members in engine._routes.values())
+    assert any(len(members.groups) > 1 for members in engine._routes._members.values())

@@ -117,7 +117,7 @@ def test_what_is_kept_of_events_does_not_grow_with_their_keys_and_values(
     for n in range(5_000):
         told(step, **{f"key{n}": n, f"winlog.event_data.K{n}": "x", LINE: f"value {n}"})
 
-    (group,) = [group for group in step._engine._groups.values() if group.events]
+    (group,) = [group for group in step._engine._routes._groups.values() if group.events]
     assert len(group._shapes) <= 2
     assert all(len(table.cache) <= 4_096 for table in group._tables)
     (fields,) = step._counters.fields.values()

@@ -5,7 +5,7 @@ import re2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detect.regexliteral import required_literal
+from detect.regexliteral import required_literal, shortest_match
 from detect.text import fold
 
 
@@ -49,7 +49,7 @@ OPTIONS.log_errors = False
 
 @settings(max_examples=1_500, deadline=None)
 @given(st.lists(parts, max_size=8).map("".join), st.text("ab.\\1A{}]", max_size=8))
-def test_a_match_always_contains_the_literal(pattern: str, text: str) -> None:
+def test_a_match_always_contains_the_literal_and_is_long_enough(pattern: str, text: str) -> None:
     try:
         regex = re2.compile(pattern, OPTIONS)
     except re2.error:
@@ -57,3 +57,20 @@ def test_a_match_always_contains_the_literal(pattern: str, text: str) -> None:
     found = regex.search(text)
     if found is not None:
         assert fold(required_literal(pattern)) in fold(text)
+        assert len(found.group()) >= shortest_match(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "least"),
+    [
+        (r"\s[a-f0-9]{64}\s[a-f0-9]{16}", 82),
+        ("a|bcd", 1),
+        ("(?i)ab?c", 2),
+        (r"^$", 0),
+        (r"\pN{5}", 0),
+        (r"\Qa.b\E", 0),
+        ("(" * 2_000 + ")" * 2_000, 0),
+    ],
+)
+def test_no_match_is_shorter_than_the_least(pattern: str, least: int) -> None:
+    assert shortest_match(pattern) == least
