@@ -147,6 +147,8 @@ class KafkaProducer:
         """
         deadline = self._clock.monotonic_s() + timeout_s
         try:
+            if self._kafka is not None and self._unflushed:
+                self._kafka.flush(timeout=timeout_s)  # it lingers until it is told to send
             for future in self._unflushed:
                 if not future.is_done:
                     future.get(timeout=max(0.0, deadline - self._clock.monotonic_s()))
