@@ -149,8 +149,8 @@ def main() -> int:
     pin = ["taskset", "-c", str(options.core)] if shutil.which("taskset") else []
     with tempfile.TemporaryDirectory(prefix="samlog-bench-") as name:
         folder = Path(name)
-        os.environ["XDG_CACHE_HOME"] = name
         for one in options.lane or LANES:
+            os.environ["XDG_CACHE_HOME"] = str(folder / f"cache-{one}")
             chosen = prepared(one, folder, options.shared, options.repeat)
             compare(chosen, options, pin, folder / "out")
             chosen.events.unlink()

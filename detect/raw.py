@@ -38,13 +38,13 @@ def flatten_raw(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _flatten(name: str, value: Any, flat: dict[str, Any], depth: int) -> None:
-    if isinstance(value, Mapping):
+    if value.__class__ is dict:
         flat[name] = value
         if depth >= MAX_DEPTH or len(flat) >= MAX_FIELDS:
             return
         for key, part in value.items():
             _flatten(f"{name}.{key}", part, flat, depth + 1)
-    elif isinstance(value, list) and any(isinstance(part, Mapping) for part in value):
+    elif value.__class__ is list and any(part.__class__ is dict for part in value):
         _flatten_list(name, value, flat, depth)
     else:
         _put(flat, name, value)
@@ -54,7 +54,7 @@ def _flatten_list(name: str, values: list[Any], flat: dict[str, Any], depth: int
     """Puts a list of objects below one name: each member's field joins the others of its name."""
     flat[name] = values
     for part in values:
-        if isinstance(part, Mapping) and depth < MAX_DEPTH and len(flat) < MAX_FIELDS:
+        if part.__class__ is dict and depth < MAX_DEPTH and len(flat) < MAX_FIELDS:
             below: dict[str, Any] = {}
             for key, inner in part.items():
                 _flatten(f"{name}.{key}", inner, below, depth + 1)
