@@ -42,10 +42,11 @@ def main() -> int:
         with gzip.open(EVENTS, "rb") as lines, source.open("wb") as out:
             out.writelines(islice(lines, options.events))
         calibrate()
-        embedded = measure_embedded(folder, source, options.events)
-        if not options.no_latency:
-            measure_latency(folder, source, RULES, rate=embedded.per_second / 2)
-        if options.servers:
+        if not options.only_servers:
+            embedded = measure_embedded(folder, source, options.events)
+            if not options.no_latency:
+                measure_latency(folder, source, RULES, rate=embedded.per_second / 2)
+        if options.servers or options.only_servers:
             from benchmarks.on_servers import measure_servers
 
             measure_servers(folder, source, options.events, RULES)
@@ -57,6 +58,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--events", type=int, default=50_233, help="how many events (50,233)")
     parser.add_argument("--servers", action="store_true", help="also on Kafka and Elasticsearch")
+    parser.add_argument("--only-servers", action="store_true", help="nothing embedded")
     parser.add_argument("--no-latency", action="store_true", help="leave the latency out")
     return parser.parse_args()
 

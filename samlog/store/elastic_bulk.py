@@ -17,6 +17,9 @@ from samlog.store.fields import IGNORE_ABOVE, tag_truncated
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """Bytes of one bulk request; a server takes at most 100 MB (``http.max_content_length``)."""
 
+MIN_BODY_BYTES = 1024 * 1024
+"""A smaller part is not worth a request: each costs the server a write of every index in it."""
+
 _ID_KEY = b',"' + DOCUMENT_ID.encode() + b'":'
 # Version 8.19.0 indexes \\ and \" of JSON as two characters in sub-fields: no path is found in
 # .caseless. A later one puts such a value into other fields (elastic/elasticsearch pull requests
@@ -87,8 +90,11 @@ def _source(document: Document) -> bytes:
 
 
 def split(lines: Sequence[Line], connections: int) -> Iterator[Sequence[Line]]:
-    """Cuts a batch into about equal parts, one a connection, none larger than a request may be."""
-    share = max(1, -(-sum(len(line.data) for line in lines) // connections))
+    """Cuts a batch into about equal parts, at most one a connection where they are not too small.
+
+    None is larger than a request may be.
+    """
+    share = max(MIN_BODY_BYTES, -(-sum(len(line.data) for line in lines) // connections))
     limit = min(share, MAX_BODY_BYTES)
     part: list[Line] = []
     size = 0

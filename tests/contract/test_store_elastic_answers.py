@@ -15,7 +15,7 @@ import pytest
 from samlog.errors import ConfigError, Unavailable
 from samlog.store.base import Document, Outcome
 from samlog.store.elastic import ElasticsearchStore
-from samlog.store.elastic_bulk import MAX_BODY_BYTES, Line, split
+from samlog.store.elastic_bulk import MAX_BODY_BYTES, MIN_BODY_BYTES, Line, split
 from samlog.testing import FakeClock
 
 CREATED, EXISTS, REFUSED = Outcome.CREATED, Outcome.EXISTS, Outcome.REFUSED
@@ -167,7 +167,7 @@ def test_a_refused_user_stops_the_stage_with_a_sentence(
 
 
 def test_parts_are_as_many_as_connections_and_none_too_large() -> None:
-    lines = [Line(n, b"x" * 1000) for n in range(10)]
+    lines = [Line(n, b"x" * MIN_BODY_BYTES) for n in range(10)]
 
     parts = list(split(lines, 4))
 
@@ -175,3 +175,9 @@ def test_parts_are_as_many_as_connections_and_none_too_large() -> None:
     assert [len(part) for part in parts] == [2, 2, 2, 2, 2]
     large = [Line(n, b"x" * (MAX_BODY_BYTES // 2 + 1)) for n in range(3)]
     assert [len(part) for part in split(large, 1)] == [1, 1, 1]
+
+
+def test_what_is_small_is_not_cut() -> None:
+    lines = [Line(n, b"x" * (MIN_BODY_BYTES // 4)) for n in range(6)]
+
+    assert [len(part) for part in split(lines, 4)] == [4, 2]
