@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import orjson
 
 from detect.necessary import Atom
-from detect.scan import Scanners
+from detect.scan import LineScanner, Scanner, Scanners
 
 _NUMERIC = re.compile(r"[0-9eE.+-]+\Z")
 """A literal that a float may hold: 1e16 in a line is 1e+16 as Python writes it."""
@@ -42,7 +42,9 @@ class KeywordTable:
             for atom in clause:
                 bits[atom.arg] = bits.get(atom.arg, 0) | 1 << position
         self._bits = list(bits.values())
-        self._scan = scanners.for_event(list(bits))
+        self._scanners = scanners
+        self._texts = list(bits)
+        self._scan: Scanner | None = None
         in_line = {text: found for text, found in bits.items() if not _NUMERIC.match(text)}
         self._always = 0
         for text, found in bits.items():
@@ -51,18 +53,31 @@ class KeywordTable:
         self._none_found = self._split(self._always)
         ascii_only = {text: found for text, found in in_line.items() if text.isascii()}
         self._line_bits = list(ascii_only.values())
-        self._scan_line = scanners.for_line([orjson.dumps(text)[1:-1] for text in ascii_only])
+        self._spelt = [orjson.dumps(text)[1:-1] for text in ascii_only]
+        self._scan_line: LineScanner | None = None
+
+    def scanner(self) -> Scanner:
+        """Returns the scanner of values, made when it is asked for first."""
+        if self._scan is None:
+            self._scan = self._scanners.for_event(self._texts)
+        return self._scan
+
+    def line_scanner(self) -> LineScanner:
+        """Returns the scanner of lines, made when it is asked for first."""
+        if self._scan_line is None:
+            self._scan_line = self._scanners.for_line(self._spelt)
+        return self._scan_line
 
     def of_values(self, haystack: str) -> tuple[int, int]:
         """Returns (rules whose keyword clauses hold in the folded values, OR planes)."""
         found = 0
-        for i in self._scan(haystack):
+        for i in (self._scan or self.scanner())(haystack):
             found |= self._bits[i]
         return self._split(found)
 
     def of_line(self, line: bytes) -> tuple[int, int] | None:
         """Returns at least the rules of `of_values`, or None where the line will not do."""
-        numbers = self._scan_line(line)
+        numbers = (self._scan_line or self.line_scanner())(line)
         if numbers is None:
             return None
         if not numbers:

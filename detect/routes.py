@@ -85,6 +85,8 @@ class Routes:
             for values in islice(product(*choices), MAX_CHOICES):
                 event = dict(zip(source.where, values, strict=True))
                 self._group_of(self._numbers(self.sources.route(event)))
+        for group in self._groups.values():
+            group.make_ready()
         self._prepared = True
 
     def of(self, event: Mapping[str, Any]) -> Members:

@@ -64,9 +64,8 @@ class Table:
         self._literals = list(literals)
         self._bits = list(literals.values())
         self._placed = [_where(kind, text) for kind, text in literals]
+        self._scanners = scanners
         self._scan: Scanner | None = None
-        if literals:
-            self._scan = scanners.for_field([text for _, text in literals])
         self._known: dict[tuple[int, ...], Masks] = {}
         self._there = self._kinds["exists"] | self._kinds["some"]
         self.absent = self._split(self._kinds["none"])
@@ -112,9 +111,23 @@ class Table:
             found |= own | self._bits_of(hits)
         return self._split(found)
 
+    def make_ready(self) -> None:
+        """Makes the scanner, if the values are looked through at all."""
+        if self._literals:
+            self.scanner()
+
+    def scanner(self) -> Scanner:
+        """Returns the scanner of the values, made when it is asked for first.
+
+        Of the fields that the rules for a kind of event read, most events have a few.
+        """
+        if self._scan is None:
+            self._scan = self._scanners.for_field([text for _, text in self._literals])
+        return self._scan
+
     def _read_heavy(self, value: Any) -> tuple[str, ...]:
         texts, self.cut = read(value)
-        if self._scan is not None and is_heavy(texts):
+        if self._literals and is_heavy(texts):
             self.noted = Noted(texts, self._all_literals(), set(), set(), set())
         if self.noted is not None or self.cut:
             self._heavies.append(self)
@@ -128,10 +141,10 @@ class Table:
             value = number(folded)
             if value is not None:
                 found |= self._numbers.get(value, 0)
-        if self._scan is None:
+        if not self._literals:
             return found, ()
         placed = self._placed
-        there: Iterable[int] = self._scan(folded)
+        there: Iterable[int] = (self._scan or self.scanner())(folded)
         if self.noted is not None:
             there = set(there)  # a literal that occurs a thousand times is looked at once
         hits = tuple([i for i in there if (ask := placed[i]) is None or ask(folded)])

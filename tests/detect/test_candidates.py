@@ -283,7 +283,6 @@ def test_a_field_whose_values_never_repeat_is_asked_only_for_a_rule_that_is_left
     late = next(table for table in group._tables if table.slot == "B")
     assert late.late
 
-    late._scan = None  # it would raise if it were asked
     late._of = None  # type: ignore[assignment,method-assign]
     assert asked(group, {"A": "no", "B": "y"}, None) == []
 
