@@ -2,9 +2,10 @@
 
 One core (``--core``), interleaved rounds, the same rules and events, rules' own field names on both
 sides, matched fields in the output. The time of a run is the CPU time of the whole command, less
-that of the same command over one event of each kind, just before and after it: so loading the rules,
-samlog's from its cache, and what is made for the first event of a kind are not counted. Prints medians and ranges of events/s, the ratio, hits per rule
-compared, load times (samlog's without its cache too) and peak memory.
+that of the same command over one event of each kind, just before and after it: not counted are
+loading the rules, samlog's from its cache, and what is made for the first event of a kind. Prints
+medians and ranges of events/s, the ratio, hits per rule compared, load times (samlog's without its
+cache too) and peak memory.
 
 rsigma: the command on the PATH or ``--rsigma`` (``cargo install rsigma@0.23.0 --locked``).
 zargunlite: a Python with it and pysigma-backend-sqlite, ``--zargunlite VENV/bin/python``.
