@@ -93,7 +93,8 @@ def test_hup_asks_once_for_new_rules_and_stops_nothing(handlers: None) -> None:
 
 def test_a_hup_that_came_while_the_stage_was_loading_is_taken(handlers: None) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
-    os.kill(os.getpid(), signal.SIGHUP)
+    # To this thread: one of the process would be taken by any other, and end it.
+    signal.raise_signal(signal.SIGHUP)
 
     control = Control(-1, until_idle=True)
 
