@@ -4,9 +4,10 @@ Made for a rule when it fires first: most rules never do.
 """
 
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
-from detect.compile import Predicate, bind, compile_rules
+from detect.compile import bind, compile_rules
 from detect.condition import And, FieldTest, Node, Not, Or
 from detect.evaluate import keyword_text
 from detect.text import Slot, View
@@ -37,27 +38,29 @@ def _all(parts: list[Noter]) -> Noter:
 
 
 def _alternatives(nodes: tuple[Node, ...]) -> Noter:
-    """Returns what notes the alternatives that hold; those of one field are one question."""
+    """Returns what notes the alternatives that hold, in order; those of one field at once."""
     by_slot: dict[Slot, list[Node]] = {}
-    words: list[FieldTest] = []
-    choices: list[tuple[Node, Noter]] = []
     for node in nodes:
-        if not isinstance(node, FieldTest):
-            choices.append((node, noter(node)))
-        elif node.slot is None:
-            words.append(node)
-        else:
+        if isinstance(node, FieldTest) and node.slot is not None:
             by_slot.setdefault(node.slot, []).append(node)
-    for slot, tests in by_slot.items():
-        choices.append((tests[0] if len(tests) == 1 else Or(tuple(tests)), _field(slot)))
-    if len(choices) == 1 and not words:
-        return choices[0][1]
-    asked = bind(compile_rules([node for node, _ in choices]))
-    parts = [_if(holds, note) for holds, (_, note) in zip(asked, choices, strict=True)]
-    return _all([*parts, _keywords(words)] if words else parts)
+    if len(by_slot) == 1 and len(nodes) == len(next(iter(by_slot.values()))):
+        return _field(next(iter(by_slot)))  # one of them holds, whichever it is
+    parts: list[Noter] = []
+    for is_word, group in groupby(nodes, lambda n: isinstance(n, FieldTest) and n.slot is None):
+        if is_word:
+            parts.append(_keywords([node for node in group if isinstance(node, FieldTest)]))
+            continue
+        for node in group:
+            if not isinstance(node, FieldTest):
+                parts.append(_if(node, noter(node)))
+            elif tests := by_slot.pop(node.slot, None):  # type: ignore[arg-type]  # no word here
+                parts.append(_if(Or(tuple(tests)), _field(node.slot)))  # type: ignore[arg-type]
+    return _all(parts)
 
 
-def _if(holds: Predicate, note: Noter) -> Noter:
+def _if(node: Node, note: Noter) -> Noter:
+    (holds,) = bind(compile_rules([node]))
+
     def ask(view: View, found: dict[str, Any]) -> None:
         if holds(view.low, view.raw, view):
             note(view, found)
@@ -87,14 +90,19 @@ def _field(slot: Slot) -> Noter:
 
 
 def _keywords(tests: list[FieldTest]) -> Noter:
-    plain = [(t.arg, keyword_text(t)) for t in tests if t.op == "contains" and "\0" not in t.arg]
-    others = [t for t in tests if t.op != "contains" or "\0" in t.arg]
-    asked = list(zip(bind(compile_rules(others)), map(keyword_text, others), strict=True))
+    predicates = bind(compile_rules(tests))
+    asked = [
+        (t.arg if t.op == "contains" and "\0" not in t.arg else None, holds, keyword_text(t))
+        for t, holds in zip(tests, predicates, strict=True)
+    ]
 
     def note(view: View, found: dict[str, Any]) -> None:
         haystack = view.haystack()
-        words = [text for word, text in plain if word in haystack]
-        words += [text for holds, text in asked if holds(view.low, view.raw, view)]
+        words = [
+            text
+            for word, holds, text in asked
+            if (holds(view.low, view.raw, view) if word is None else word in haystack)
+        ]
         if words:
             found.setdefault("keywords", []).extend(words)
 
