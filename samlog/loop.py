@@ -86,6 +86,7 @@ class Loop:
         self._producer: Producer | None = None
         self._dead: Producer | None = None
         self._positions: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
         self._failures = 0
         self._suspects: Counter[str] = Counter()
         self._last_tick = self._last_lag = clock.monotonic_s()
@@ -130,6 +131,7 @@ class Loop:
             self.counts.began = self._clock.now().timestamp()
         outputs = self._ticked()
         if not messages and not outputs:
+            self._commit()
             return 0
         careful = [m for m in messages if self._journal.careful(m.topic, m.partition, m.offset)]
         self.counts.redelivered += len(careful)
@@ -178,14 +180,19 @@ class Loop:
         self._send(outputs, rejections)
         for message in messages:
             self._positions[TopicPartition(message.topic, message.partition)] = message.offset + 1
-        upto = dict(self._positions)
-        for tp, oldest in self.stage.step.held().items():
-            upto[tp] = min(upto.get(tp, oldest), oldest)
-        if self._consumer is not None and upto:
-            self._consumer.commit(upto)
+        self._commit()
         # Not what was committed: what a step holds was worked on, and nobody died of it.
         self._journal.done({f"{tp.topic}/{tp.partition}": n for tp, n in self._positions.items()})
         self._count(messages, outputs, rejections)
+
+    def _commit(self) -> None:
+        """Commits what is not held any more, if that is more than at the last time."""
+        upto = dict(self._positions)
+        for tp, oldest in self.stage.step.held().items():
+            upto[tp] = min(upto.get(tp, oldest), oldest)
+        if self._consumer is not None and upto != self._committed:
+            self._consumer.commit(upto)
+            self._committed = upto
 
     def _send(self, outputs: Iterable[Record], rejections: list[Rejection]) -> None:
         assert self._producer is not None and self._dead is not None
@@ -341,6 +348,7 @@ class Loop:
         self._log.info("partitions_revoked", partitions=len(revoked))
         self.stage.step.reset()
         self._positions.clear()
+        self._committed.clear()
         self._rewind(consumer)
         return True
 
@@ -372,6 +380,7 @@ class Loop:
             self._log.warning("unavailable", why=str(problem), failures=self._failures)
         self.stage.step.reset()
         self._positions.clear()
+        self._committed.clear()
         wait = min(MAX_BACKOFF_S, problem.retry_after_s * 2 ** min(self._failures - 1, 6))
         self._clock.sleep(wait * random.uniform(0.5, 1.0))
         if self._consumer is not None:

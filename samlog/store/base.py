@@ -113,16 +113,23 @@ class StoreHealth:
 class EventStore(Protocol):
     """Keeps events and answers questions about them."""
 
+    uncommitted: bool
+    """Whether documents were written that are not durable yet."""
+
     def setup(self, units: Sequence[str], *, dry_run: bool = False) -> Sequence[str]:
         """Creates or updates what the units need (templates, folders); returns what it did."""
 
     def write(
-        self, documents: Sequence[Document], *, maybe_seen: bool = False
+        self, documents: Sequence[Document], *, maybe_seen: bool = False, durable: bool = True
     ) -> Sequence[WriteResult]:
         """Creates documents that do not exist; durable on return; one result a document.
 
-        Raises `Unavailable` when the store is busy or gone.
+        With ``durable`` False they may be lost until `commit` returned, and be found only then.
+        Raises `Unavailable` when the store is busy or gone: what was not committed is then lost.
         """
+
+    def commit(self) -> None:
+        """Returns when all that was written is durable; raises `Unavailable` as `write` does."""
 
     def replace(self, documents: Sequence[Document]) -> Sequence[WriteResult]:
         """Writes documents over what has their id in any dataset of the unit (replay after a fix).
@@ -160,4 +167,4 @@ class EventStore(Protocol):
         """Asks the store how it is; never raises."""
 
     def close(self) -> None:
-        """Writes what is buffered and releases; safe to call twice."""
+        """Releases; what was written and not committed may be lost. Safe to call twice."""

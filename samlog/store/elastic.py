@@ -81,6 +81,8 @@ class ElasticsearchStore:
         patience_s: How long a busy cluster is asked again before a batch is given up.
     """
 
+    uncommitted = False
+
     def __init__(
         self,
         urls: Sequence[str],
@@ -147,9 +149,9 @@ class ElasticsearchStore:
         return done
 
     def write(
-        self, documents: Sequence[Document], *, maybe_seen: bool = False
+        self, documents: Sequence[Document], *, maybe_seen: bool = False, durable: bool = True
     ) -> Sequence[WriteResult]:
-        """Creates documents; see `samlog.store.base.EventStore.write`."""
+        """Creates documents, durable in any case; see `samlog.store.base.EventStore.write`."""
         results: dict[int, WriteResult] = {}
         lines: list[Line] = []
         seen = self._seen(documents, maybe_seen=maybe_seen)
@@ -166,6 +168,9 @@ class ElasticsearchStore:
                 its_first = results[first[document.stream, document.id]]
                 results[place] = _EXISTS if its_first == _CREATED else its_first
         return [results[place] for place in range(len(documents))]
+
+    def commit(self) -> None:
+        """Nothing to do: what Elasticsearch has answered is in its translog."""
 
     def _add(
         self,

@@ -2,7 +2,8 @@
 
 `EmbeddedStore` meets `samlog.store.base.EventStore`. The day is that of the injected clock when a
 document is written, so that retention drops whole days. One process writes at a time, any number
-read. `write` commits before it returns; a crash loses what was not answered and nothing else.
+read. `write` commits before it returns unless told otherwise; a crash loses what was not committed
+and nothing else.
 """
 
 import os
@@ -58,6 +59,8 @@ class EmbeddedStore:
         self._writer: tuple[date, DayWriter] | None = None
         self._recent: dict[Key, None] = {}
         self._known = KnownTerms()
+        self.uncommitted = False
+        """Whether documents wait for `commit`."""
         if writer:
             self._folder.lock()
 
@@ -72,9 +75,11 @@ class EmbeddedStore:
         return (f"folder {path}",)
 
     def write(
-        self, documents: Sequence[Document], *, maybe_seen: bool = False
+        self, documents: Sequence[Document], *, maybe_seen: bool = False, durable: bool = True
     ) -> Sequence[WriteResult]:
         """Creates documents that do not exist; ``maybe_seen`` changes nothing here.
+
+        A commit makes a segment, and segments have to be merged: few large ones are cheaper.
 
         Every document is looked up (10 µs for each day that may hold it, 50k events a day): one
         that happened today can only be in today's index. See `_first_days`.
@@ -95,11 +100,22 @@ class EmbeddedStore:
                 results.append(WriteResult(Outcome.REFUSED, str(refusal)))
         if fresh:
             with self._writing():
-                writer = self._today()
-                writer.add(list(fresh.values()))
-                writer.commit()
+                self._today().add(list(fresh.values()))
+                self.uncommitted = True
         self._remember(fresh)
+        if durable:
+            self.commit()
         return results
+
+    def commit(self) -> None:
+        """Makes what was written since the last commit durable, and found by every process."""
+        if self._writer is not None and self.uncommitted:
+            with self._writing():
+                self._commit(self._writer[1])
+
+    def _commit(self, writer: DayWriter) -> None:
+        writer.commit()
+        self.uncommitted = False
 
     def replace(self, documents: Sequence[Document]) -> Sequence[WriteResult]:
         """Writes documents over what has their id in any dataset of their unit, of any day.
@@ -107,6 +123,7 @@ class EmbeddedStore:
         The new ones count as received today. A refused one leaves the old one as it is.
         """
         self._folder.lock()
+        self.commit()
         prepared: dict[Key, Prepared] = {}
         results: list[WriteResult] = []
         for document in documents:
@@ -130,7 +147,7 @@ class EmbeddedStore:
         today = self._today()
         today.delete(old.pop(self._day(), []))
         today.add(list(prepared.values()))
-        today.commit()
+        self._commit(today)
         # After the new ones are safe: a crash in between leaves both, and the repeat cleans up.
         for day, keys in old.items():
             if keys:
@@ -139,7 +156,8 @@ class EmbeddedStore:
                     writer.commit()
 
     def refresh(self) -> None:
-        """Nothing to do: a write is found by every process as soon as it returned."""
+        """Commits: then it is found by every process."""
+        self.commit()
 
     def search(
         self, query: Query, *, limit: int = 100, cursor: str = "", newest_first: bool = True
@@ -175,6 +193,7 @@ class EmbeddedStore:
         The folder of a day goes when no other unit has documents in it.
         """
         self._folder.lock()
+        self.commit()
         chosen = set(units)
         deleted = 0
         with self._writing():
@@ -197,6 +216,7 @@ class EmbeddedStore:
         """Waits until the writer has merged its segments; days roll over by themselves."""
         if self._writer is not None:
             with self._writing():
+                self._commit(self._writer[1])
                 self._writer[1].close(merge=True)
                 self._writer = None
 
@@ -227,7 +247,8 @@ class EmbeddedStore:
         return health
 
     def close(self) -> None:
-        """Releases the index and the lock; safe to call twice."""
+        """Releases the index and the lock; what was not committed is lost. Safe to call twice."""
+        self.uncommitted = False
         self._close_writer()
         self._folder.close()
 
@@ -302,17 +323,20 @@ class EmbeddedStore:
 
     def _close_writer(self, day: date | None = None) -> None:
         if self._writer is not None and day in (None, self._writer[0]):
+            if self.uncommitted:
+                self._commit(self._writer[1])
             self._writer[1].close()
             self._writer = None
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """After a failure nothing of the batch counts: Tantivy's writer is thrown away."""
+        """After a failure nothing since the last commit counts: Tantivy's writer is thrown away."""
         try:
             with panics():
                 yield
         except (OSError, ValueError) as error:
             self._writer = None
+            self.uncommitted = False
             self._recent.clear()
             raise Unavailable(
                 f"cannot write to the store in {self._folder.path}: {first_line(error)}; "

@@ -4,6 +4,9 @@ What may have been delivered before is written with a look-up (``maybe_seen``). 
 appended to the bus before this process started, or before it last had to step back or lost a
 partition, may have been written by whoever read it then; one appended later cannot. So the
 append time alone decides, and no position has to be remembered.
+
+A commit of the embedded store makes a segment, and segments have to be merged. So batches are
+written as they come and committed together; their messages are held until then.
 """
 
 from collections import Counter
@@ -31,6 +34,10 @@ from samlog.store.step_documents import (
 )
 
 REFUSED = "store_refused"
+COMMIT_S = 2.0
+"""So long after it was written an event may be found."""
+COMMIT_AT_ONCE = 20_000
+"""So many documents are committed before their time."""
 CLOCK_MARGIN_S = 5.0
 """How far the broker's clock may be ahead of ours."""
 
@@ -80,6 +87,9 @@ class StoreStep:
         self._waiting: list[_Waiting] = []
         self._boundary_ms = self._now_ms()
         self._outcomes: Counter[Outcome] = Counter()
+        self._held: dict[TopicPartition, int] = {}
+        self._written = 0
+        self._commit_at_s = 0.0
 
     def process(self, message: Message) -> Iterable[Record]:
         """Takes one event, alert revision or dead letter; nothing is written before `settle`.
@@ -120,8 +130,31 @@ class StoreStep:
                 self._outcomes[result.outcome] += 1
                 rejections.append(Rejection(waiting.message, REFUSED, result.reason))
         self._write_without_content(poor)
+        self._hold_or_commit()
         self._waiting.clear()
         return rejections
+
+    def _hold_or_commit(self) -> None:
+        """Commits what was written when it is time; a message that comes alone at once.
+
+        Alone comes what is suspected to kill the process: it has to do so before the next one.
+        """
+        if not self._written:
+            self._commit_at_s = self._clock.monotonic_s() + COMMIT_S
+        self._written += len(self._waiting)
+        if self.store.uncommitted:
+            for waiting in self._waiting:
+                where = TopicPartition(waiting.message.topic, waiting.message.partition)
+                self._held.setdefault(where, waiting.message.offset)
+        is_late = self._clock.monotonic_s() >= self._commit_at_s
+        if len(self._waiting) <= 1 or self._written >= COMMIT_AT_ONCE or is_late:
+            self._commit()
+
+    def _commit(self) -> None:
+        if self.store.uncommitted:
+            self.store.commit()
+        self._held.clear()
+        self._written = 0
 
     def _write(self) -> Sequence[WriteResult]:
         results: dict[int, WriteResult] = {}
@@ -130,7 +163,8 @@ class StoreStep:
         if new:
             maybe_seen = any(self._waiting[n].message.appended_ms <= self._boundary_ms for n in new)
             documents = [self._waiting[n].document for n in new]
-            results |= zip(new, self.store.write(documents, maybe_seen=maybe_seen), strict=True)
+            written = self.store.write(documents, maybe_seen=maybe_seen, durable=False)
+            results |= zip(new, written, strict=True)
         if over:
             documents = [self._waiting[n].document for n in over]
             results |= zip(over, self.store.replace(documents), strict=True)
@@ -141,7 +175,7 @@ class StoreStep:
             if not poor:
                 return
             documents = [minimal_rejected(w.message, unit=unit) for w in poor]
-            results = self.store.write(documents, maybe_seen=True)
+            results = self.store.write(documents, maybe_seen=True, durable=False)
             self._outcomes.update(r.outcome for r in results if r.outcome is not Outcome.REFUSED)
             poor = [
                 waiting
@@ -151,17 +185,25 @@ class StoreStep:
         self._outcomes[Outcome.REFUSED] += len(poor)
 
     def tick(self, now: datetime) -> Iterable[Record]:
+        """Commits what was written long enough ago."""
+        if self._written and self._clock.monotonic_s() >= self._commit_at_s:
+            self._commit()
         return ()
 
     def flush(self) -> Iterable[Record]:
+        """Commits."""
+        self._commit()
         return ()
 
     def held(self) -> Mapping[TopicPartition, int]:
-        return {}
+        """Returns the oldest offsets that were written and not committed."""
+        return self._held
 
     def reset(self) -> None:
         """Forgets the batch; everything on the bus by now may be a repeat."""
         self._waiting.clear()
+        self._held.clear()
+        self._written = 0
         self._boundary_ms = self._now_ms()
 
     def _now_ms(self) -> int:

@@ -27,6 +27,8 @@ class Remembering:
         self.units: list[str] = []
         self.down = False
         self.closed = 0
+        self.buffers = False
+        self.uncommitted = False
 
     def setup(self, units: Sequence[str], *, dry_run: bool = False) -> Sequence[str]:
         if self.down:
@@ -35,11 +37,12 @@ class Remembering:
         return ()
 
     def write(
-        self, documents: Sequence[Document], *, maybe_seen: bool = False
+        self, documents: Sequence[Document], *, maybe_seen: bool = False, durable: bool = True
     ) -> Sequence[WriteResult]:
         if self.down:
             raise Unavailable("down")
         self.asked.append(maybe_seen)
+        self.uncommitted = self.buffers and not durable
         return [self._write(document) for document in documents]
 
     def _write(self, document: Document) -> WriteResult:
@@ -54,6 +57,9 @@ class Remembering:
         for document in documents:
             self.documents[document.stream, document.id] = document.source
         return [WriteResult(Outcome.CREATED)] * len(documents)
+
+    def commit(self) -> None:
+        self.uncommitted = False
 
     def close(self) -> None:
         self.closed += 1
