@@ -130,9 +130,7 @@ def is_ready(told: status.States) -> bool:
     return told.keys() >= {"collect", *STAGES} and not any(s.get("starting") for s in told.values())
 
 
-def wait_until_done(
-    process: subprocess.Popen[bytes], config: Path, raw: str, events: int
-) -> float:
+def wait_until_done(process: subprocess.Popen[bytes], config: Path, raw: str, events: int) -> float:
     """Returns when each stage had committed all that it reads (epoch, seconds)."""
     bus = pipeline.open_bus(pipeline.load_settings(str(config)).settings, SystemClock())
     # In this order: a stage commits when its outputs are on the bus, so the next one sees them.

@@ -142,7 +142,7 @@ class Limits(Model):
     batch: int = Field(default=1000, ge=1, le=20_000)
     """Messages a stage takes at once."""
     store_batch: int = Field(default=5000, ge=1, le=20_000)
-    """Messages that the store stage takes at once when it is behind; a commit costs much."""
+    """Messages that the store stage takes at once when it is behind; large requests are cheaper."""
     lateness_hours: int = Field(default=26, ge=1, le=24 * 31)
     """A match that comes so much behind the others still counts in correlations; it is kept so
     long."""

@@ -49,6 +49,8 @@ class Counts:
 class Stage:
     """What a loop needs to know of its stage.
 
+    ``gather_s``: a batch that is not full waits so long for more, as often as more comes.
+
     ``keeps``: the step holds what it has read for as long as it may need it again, so that what
     other processes have not committed says nothing about the end of the input.
     """
@@ -59,6 +61,7 @@ class Stage:
     outputs: Sequence[str] = ()
     member: str = ""
     batch: int = 1_000
+    gather_s: float = 0.0
     keeps: bool = False
 
 
@@ -123,7 +126,7 @@ class Loop:
 
     def _batch(self) -> int:
         consumer = self._open()
-        messages = consumer.poll(max_messages=self.stage.batch, timeout_s=0.25)
+        messages = self._polled(consumer)
         if self._lost_partitions(consumer):
             return 0
         self._report_gaps(consumer)
@@ -131,7 +134,8 @@ class Loop:
             self.counts.began = self._clock.now().timestamp()
         outputs = self._ticked()
         if not messages and not outputs:
-            self._commit()
+            if self.stage.step.held():
+                self._conclude([], [], [])
             return 0
         careful = [m for m in messages if self._journal.careful(m.topic, m.partition, m.offset)]
         self.counts.redelivered += len(careful)
@@ -142,6 +146,17 @@ class Loop:
             self._journal.begin_batch(_ranges(messages))
             self._work(messages, outputs)
         return len(messages)
+
+    def _polled(self, consumer: Consumer) -> Sequence[Message]:
+        """Returns the next batch; with ``gather_s`` waits that long for each further part of it."""
+        messages = list(consumer.poll(max_messages=self.stage.batch, timeout_s=0.25))
+        while self.stage.gather_s and 0 < len(messages) < self.stage.batch:
+            left = self.stage.batch - len(messages)
+            more = consumer.poll(max_messages=left, timeout_s=self.stage.gather_s)
+            if not more:
+                break
+            messages += more
+        return messages
 
     def _one_by_one(self, messages: Sequence[Message], outputs: list[Record]) -> None:
         """Takes a range in which a process died record by record, to find the one that kills."""
@@ -223,8 +238,9 @@ class Loop:
         rejections: Sequence[Rejection],
     ) -> None:
         name, count = self.stage.step.name, self._metrics.count
-        self.counts.batches += 1
-        self.counts.ended = self._clock.now().timestamp()
+        if messages or outputs:
+            self.counts.batches += 1
+            self.counts.ended = self._clock.now().timestamp()
         self.counts.taken += len(messages)
         self.counts.sent += len(outputs)
         self.counts.rejected += len(rejections)

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 STAGES = ("collect", "normalize", "detect", "correlate", "alerts", "store")
 PACKAGES = ("ingest", "normalize", "detect", "alerts")
 BUILTIN_RULES = "builtin"
+GATHER_S = 0.05
+"""A Kafka client hands out what one answer held; few large bulk requests cost a server less."""
 Maker = Callable[[Settings, Clock, Metrics], Step]
 
 
@@ -212,6 +214,7 @@ def build_stage(
         outputs=outputs,
         member=f"{socket.gethostname()}-{name}-{instance}",
         batch=settings.limits.store_batch if name == "store" else settings.limits.batch,
+        gather_s=GATHER_S if name == "store" else 0.0,
         keeps=name == "correlate",
     )
 

@@ -14,7 +14,7 @@ touch its neighbours. A busy or absent server raises `Unavailable` for the whole
 documents may have been written, and the batch is to be repeated with ``maybe_seen=True``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -110,26 +110,37 @@ class StoreHealth:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
+Answers = Callable[[], Sequence[WriteResult]]
+"""One result a document, in their order; asked for once."""
+
+
 class EventStore(Protocol):
     """Keeps events and answers questions about them."""
 
     uncommitted: bool
-    """Whether documents were written that are not durable yet."""
+    """Whether documents have their answers and are not durable yet."""
 
     def setup(self, units: Sequence[str], *, dry_run: bool = False) -> Sequence[str]:
         """Creates or updates what the units need (templates, folders); returns what it did."""
 
     def write(
-        self, documents: Sequence[Document], *, maybe_seen: bool = False, durable: bool = True
+        self, documents: Sequence[Document], *, maybe_seen: bool = False
     ) -> Sequence[WriteResult]:
         """Creates documents that do not exist; durable on return; one result a document.
 
-        With ``durable`` False they may be lost until `commit` returned, and be found only then.
-        Raises `Unavailable` when the store is busy or gone: what was not committed is then lost.
+        Raises `Unavailable` when the store is busy or gone.
+        """
+
+    def begin(self, documents: Sequence[Document], *, maybe_seen: bool = False) -> Answers:
+        """Starts what `write` does; the answers are waited for when they are asked for.
+
+        Documents may be lost, and need not be found, before their answers and a `commit`. This,
+        the answers and `commit` raise `Unavailable`: then nothing is left of what had no answer or
+        was not committed, or all or some of it is, and the caller writes it again.
         """
 
     def commit(self) -> None:
-        """Returns when all that was written is durable; raises `Unavailable` as `write` does."""
+        """Returns when all documents that have their answers are durable."""
 
     def replace(self, documents: Sequence[Document]) -> Sequence[WriteResult]:
         """Writes documents over what has their id in any dataset of the unit (replay after a fix).

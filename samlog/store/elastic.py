@@ -7,7 +7,7 @@ therefore looked up first (`samlog.store.elastic_streams.History`).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from samlog.secrets import read_secret
 from samlog.store import elastic_search
 from samlog.store.base import (
     PLATFORM_UNIT,
+    Answers,
     Bucket,
     Document,
     Outcome,
@@ -59,6 +60,9 @@ MAX_NAMED = 20
 """Streams named in one address, which a server takes up to 4 kB of."""
 
 _CREATED = WriteResult(Outcome.CREATED)
+
+Part = Future[dict[int, WriteResult]]
+"""A bulk request that is under way."""
 _EXISTS = WriteResult(Outcome.EXISTS)
 
 
@@ -149,41 +153,53 @@ class ElasticsearchStore:
         return done
 
     def write(
-        self, documents: Sequence[Document], *, maybe_seen: bool = False, durable: bool = True
+        self, documents: Sequence[Document], *, maybe_seen: bool = False
     ) -> Sequence[WriteResult]:
-        """Creates documents, durable in any case; see `samlog.store.base.EventStore.write`."""
+        """Creates documents; see `samlog.store.base.EventStore.write`."""
+        return self.begin(documents, maybe_seen=maybe_seen)()
+
+    def begin(self, documents: Sequence[Document], *, maybe_seen: bool = False) -> Answers:
+        """Sends documents; what is answered is durable: it is in the translog."""
         results: dict[int, WriteResult] = {}
-        lines: list[Line] = []
         seen = self._seen(documents, maybe_seen=maybe_seen)
         first: dict[tuple[str, str], int] = {}
-        for place, document in enumerate(documents):
-            name = (document.stream, document.id)
-            if name in seen:
-                results[place] = _EXISTS
-            elif first.setdefault(name, place) == place:
-                self._add(lines, results, place, document, create_line)
-        results |= self._send(lines)
-        for place, document in enumerate(documents):
-            if place not in results:
-                its_first = results[first[document.stream, document.id]]
-                results[place] = _EXISTS if its_first == _CREATED else its_first
-        return [results[place] for place in range(len(documents))]
+
+        def lines() -> Iterator[Line]:
+            for place, document in enumerate(documents):
+                name = (document.stream, document.id)
+                if name in seen:
+                    results[place] = _EXISTS
+                elif first.setdefault(name, place) == place:
+                    yield from self._lines(results, place, document, create_line)
+
+        size = sum(len(document.json or b"") for document in documents)
+        under_way = self._started(lines(), size)
+
+        def answers() -> Sequence[WriteResult]:
+            results.update(_joined(under_way))
+            for place, document in enumerate(documents):
+                if place not in results:
+                    its_first = results[first[document.stream, document.id]]
+                    results[place] = _EXISTS if its_first == _CREATED else its_first
+            return [results[place] for place in range(len(documents))]
+
+        return answers
 
     def commit(self) -> None:
-        """Nothing to do: what Elasticsearch has answered is in its translog."""
+        """Nothing to do; see `begin`."""
 
-    def _add(
+    def _lines(
         self,
-        lines: list[Line],
         results: dict[int, WriteResult],
         place: int,
         document: Document,
         made: Callable[[int, Document], Line],
-    ) -> None:
+    ) -> Iterator[Line]:
+        """Yields the action for a document; notes why there is none."""
         reason = self._refusal(document)
         if not reason:
             try:
-                lines.append(made(place, document))
+                yield made(place, document)
                 return
             except (TypeError, ValueError) as problem:
                 reason = f"JSON cannot hold it: {problem}"
@@ -217,13 +233,9 @@ class ElasticsearchStore:
             for hit in elastic_search.find_ids(self._server, wanted)
         )
 
-    def _send(self, lines: Sequence[Line]) -> dict[int, WriteResult]:
-        parts = list(split(lines, self._connections))
-        if len(parts) <= 1:
-            return send(self._server, parts[0], self._patience) if parts else {}
-        futures = [self._threads.submit(send, self._server, p, self._patience) for p in parts]
-        wait(futures)
-        return _joined(futures)
+    def _started(self, lines: Iterable[Line], size: int) -> Sequence[Part]:
+        parts = split(lines, size, self._connections)
+        return [self._threads.submit(send, self._server, p, self._patience) for p in parts]
 
     def replace(self, documents: Sequence[Document]) -> Sequence[WriteResult]:
         """Writes documents over those with their id in any dataset of the unit.
@@ -242,11 +254,11 @@ class ElasticsearchStore:
             hits = old.pop(document.id, [])
             here = next((h for h in hits if _is_in(h, document.stream)), None)
             stale += [hit for hit in hits if hit is not here]
-            self._add(lines, results, place, document, _writer(here))
-        results |= self._send(lines)
+            lines += self._lines(results, place, document, _writer(here))
+        results |= _joined(self._started(lines, sum(len(line.data) for line in lines)))
         if any(results[line.place].outcome is Outcome.EXISTS for line in lines):
             raise Unavailable("a document was changed while it was being replaced")
-        self._send([delete_line(n, hit) for n, hit in enumerate(stale)])
+        _joined(self._started([delete_line(n, hit) for n, hit in enumerate(stale)], 0))
         return [results[place] for place in range(len(documents))]
 
     def _old(self, documents: Sequence[Document]) -> dict[str, list[dict[str, Any]]]:
@@ -357,8 +369,9 @@ def _secret(file: Path | None, key: str) -> str:
     return "" if file is None else read_secret(file, key)
 
 
-def _joined(futures: Sequence[Future[dict[int, WriteResult]]]) -> dict[int, WriteResult]:
-    """Returns all parts' answers; a wrong configuration is told before a busy server."""
+def _joined(futures: Sequence[Part]) -> dict[int, WriteResult]:
+    """Waits for all parts' answers; a wrong configuration is told before a busy server."""
+    wait(futures)
     problems = [problem for f in futures if isinstance(problem := f.exception(), SamlogError)]
     for problem in sorted(problems, key=lambda p: not isinstance(p, ConfigError)):
         raise problem

@@ -1,7 +1,7 @@
 """Bulk writing: documents to NDJSON, items of the answer to outcomes, what was busy once more."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,21 +89,21 @@ def _source(document: Document) -> bytes:
     return body[:-1] + _ID_KEY + orjson.dumps(document.id) + b"}\n"
 
 
-def split(lines: Sequence[Line], connections: int) -> Iterator[Sequence[Line]]:
+def split(lines: Iterable[Line], size: int, connections: int) -> Iterator[Sequence[Line]]:
     """Cuts a batch into about equal parts, at most one a connection where they are not too small.
 
-    None is larger than a request may be.
+    ``size`` is about how many bytes they have in all. Each part is given as soon as it is full, so
+    that it is on its way while the next one is made. None is larger than a request may be.
     """
-    share = max(MIN_BODY_BYTES, -(-sum(len(line.data) for line in lines) // connections))
-    limit = min(share, MAX_BODY_BYTES)
+    limit = min(max(MIN_BODY_BYTES, -(-size // connections)), MAX_BODY_BYTES)
     part: list[Line] = []
-    size = 0
+    taken = 0
     for line in lines:
-        if part and size + len(line.data) > limit:
+        if part and taken + len(line.data) > limit:
             yield part
-            part, size = [], 0
+            part, taken = [], 0
         part.append(line)
-        size += len(line.data)
+        taken += len(line.data)
     if part:
         yield part
 

@@ -19,7 +19,16 @@ import orjson
 from samlog.clock import Clock
 from samlog.errors import Unavailable
 from samlog.store import embedded_search
-from samlog.store.base import Bucket, Document, Outcome, Page, Query, StoreHealth, WriteResult
+from samlog.store.base import (
+    Answers,
+    Bucket,
+    Document,
+    Outcome,
+    Page,
+    Query,
+    StoreHealth,
+    WriteResult,
+)
 from samlog.store.embedded_day import DayReader
 from samlog.store.embedded_folder import Folder, disk_errors, first_line, panics
 from samlog.store.embedded_schema import Stored, unit_of
@@ -75,9 +84,15 @@ class EmbeddedStore:
         return (f"folder {path}",)
 
     def write(
-        self, documents: Sequence[Document], *, maybe_seen: bool = False, durable: bool = True
+        self, documents: Sequence[Document], *, maybe_seen: bool = False
     ) -> Sequence[WriteResult]:
-        """Creates documents that do not exist; ``maybe_seen`` changes nothing here.
+        """Creates documents that do not exist; ``maybe_seen`` changes nothing here."""
+        answers = self.begin(documents)
+        self.commit()
+        return answers()
+
+    def begin(self, documents: Sequence[Document], *, maybe_seen: bool = False) -> Answers:
+        """Writes documents that do not exist, at once and without a commit.
 
         A commit makes a segment, and segments have to be merged: few large ones are cheaper.
 
@@ -103,9 +118,7 @@ class EmbeddedStore:
                 self._today().add(list(fresh.values()))
                 self.uncommitted = True
         self._remember(fresh)
-        if durable:
-            self.commit()
-        return results
+        return lambda: results
 
     def commit(self) -> None:
         """Makes what was written since the last commit durable, and found by every process."""

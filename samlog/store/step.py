@@ -6,7 +6,8 @@ partition, may have been written by whoever read it then; one appended later can
 append time alone decides, and no position has to be remembered.
 
 A commit of the embedded store makes a segment, and segments have to be merged. So batches are
-written as they come and committed together; their messages are held until then.
+written as they come and committed together; Elasticsearch writes one while the next is read. The
+messages of both are held until then.
 """
 
 from collections import Counter
@@ -21,10 +22,10 @@ from samlog.event import ALERTS, DLQ, EVENTS, FORMAT_VERSION, H_REPLACE, H_VERSI
 from samlog.step import Rejection
 from samlog.store.base import (
     PLATFORM_UNIT,
+    Answers,
     Document,
     EventStore,
     Outcome,
-    WriteResult,
 )
 from samlog.store.step_documents import (
     alert_document,
@@ -51,6 +52,19 @@ _DOCUMENT_OF: Mapping[str, Callable[[Message], Document]] = {
 class _Waiting(NamedTuple):
     message: Message
     document: Document
+
+
+class _Started(NamedTuple):
+    """A batch that is being written."""
+
+    waiting: Sequence[_Waiting]
+    results: Answers
+
+
+def _hold(held: dict[TopicPartition, int], waiting: Sequence[_Waiting]) -> None:
+    """Notes the first offset of each partition where there is none."""
+    for message, _ in waiting:
+        held.setdefault(TopicPartition(message.topic, message.partition), message.offset)
 
 
 def _stamped(waiting: _Waiting, ingested: str) -> _Waiting:
@@ -85,6 +99,7 @@ class StoreStep:
         self._clock = clock
         self._set_up = tuple(units)
         self._waiting: list[_Waiting] = []
+        self._started: _Started | None = None
         self._boundary_ms = self._now_ms()
         self._outcomes: Counter[Outcome] = Counter()
         self._held: dict[TopicPartition, int] = {}
@@ -109,19 +124,50 @@ class StoreStep:
         return ()
 
     def settle(self) -> Iterable[Rejection]:
-        """Writes the batch; returns what the store refused.
+        """Starts to write the batch; returns what the store refused of the one before.
 
-        A refused dead letter is no rejection, which would come back for ever: it is written again
-        without its content.
+        So a server writes while the next batch is read. Without a batch, and with one of a single
+        message, nothing is left under way. A refused dead letter is no rejection, which would come
+        back for ever: it is written again without its content.
         """
         if self._set_up:
             self.store.setup(self._set_up)
             self._set_up = ()
-        ingested = iso_ms(self._clock.now())
-        self._waiting = [_stamped(waiting, ingested) for waiting in self._waiting]
         rejections: list[Rejection] = []
+        if any(H_REPLACE in waiting.message.headers for waiting in self._waiting):
+            rejections += self._finish()
+        # Alone comes what is suspected to kill the process: it has to do so before the next one.
+        is_last = len(self._waiting) <= 1
+        before, self._started = self._started, self._begin()
+        rejections += self._told(before)
+        if is_last:
+            rejections += self._finish()
+        self._commit(now=is_last)
+        return rejections
+
+    def _begin(self) -> _Started | None:
+        if not self._waiting:
+            return None
+        if not self._held:
+            self._commit_at_s = self._clock.monotonic_s() + COMMIT_S
+        self._written += len(self._waiting)
+        ingested = iso_ms(self._clock.now())
+        waiting = [_stamped(one, ingested) for one in self._waiting]
+        self._waiting.clear()
+        _hold(self._held, waiting)
+        return _Started(waiting, self._write(waiting))
+
+    def _finish(self) -> list[Rejection]:
+        started, self._started = self._started, None
+        return self._told(started)
+
+    def _told(self, started: _Started | None) -> list[Rejection]:
+        """Waits for the answers and counts them; returns what was refused."""
+        rejections: list[Rejection] = []
+        if started is None:
+            return rejections
         poor: list[_Waiting] = []
-        for waiting, result in zip(self._waiting, self._write(), strict=True):
+        for waiting, result in zip(started.waiting, started.results(), strict=True):
             if result.outcome is not Outcome.REFUSED:
                 self._outcomes[result.outcome] += 1
             elif waiting.message.topic == DLQ:
@@ -130,52 +176,38 @@ class StoreStep:
                 self._outcomes[result.outcome] += 1
                 rejections.append(Rejection(waiting.message, REFUSED, result.reason))
         self._write_without_content(poor)
-        self._hold_or_commit()
-        self._waiting.clear()
         return rejections
 
-    def _hold_or_commit(self) -> None:
-        """Commits what was written when it is time; a message that comes alone at once.
-
-        Alone comes what is suspected to kill the process: it has to do so before the next one.
-        """
-        if not self._written:
-            self._commit_at_s = self._clock.monotonic_s() + COMMIT_S
-        self._written += len(self._waiting)
-        if self.store.uncommitted:
-            for waiting in self._waiting:
-                where = TopicPartition(waiting.message.topic, waiting.message.partition)
-                self._held.setdefault(where, waiting.message.offset)
-        is_late = self._clock.monotonic_s() >= self._commit_at_s
-        if len(self._waiting) <= 1 or self._written >= COMMIT_AT_ONCE or is_late:
-            self._commit()
-
-    def _commit(self) -> None:
-        if self.store.uncommitted:
+    def _commit(self, *, now: bool) -> None:
+        """Commits when it is time, and holds only what is not durable or has no answer yet."""
+        is_time = now or self._clock.monotonic_s() >= self._commit_at_s
+        if self.store.uncommitted and (is_time or self._written >= COMMIT_AT_ONCE):
             self.store.commit()
-        self._held.clear()
-        self._written = 0
+        if not self.store.uncommitted:
+            self._held = {}
+            self._written = 0
+            if self._started is not None:
+                _hold(self._held, self._started.waiting)
 
-    def _write(self) -> Sequence[WriteResult]:
-        results: dict[int, WriteResult] = {}
-        over = [n for n, w in enumerate(self._waiting) if H_REPLACE in w.message.headers]
-        new = [n for n, w in enumerate(self._waiting) if H_REPLACE not in w.message.headers]
-        if new:
-            maybe_seen = any(self._waiting[n].message.appended_ms <= self._boundary_ms for n in new)
-            documents = [self._waiting[n].document for n in new]
-            written = self.store.write(documents, maybe_seen=maybe_seen, durable=False)
-            results |= zip(new, written, strict=True)
-        if over:
-            documents = [self._waiting[n].document for n in over]
-            results |= zip(over, self.store.replace(documents), strict=True)
-        return [results[n] for n in range(len(self._waiting))]
+    def _write(self, waiting: Sequence[_Waiting]) -> Answers:
+        """Returns what gives one result a document, in their order."""
+        over = [n for n, w in enumerate(waiting) if H_REPLACE in w.message.headers]
+        new = [n for n, w in enumerate(waiting) if H_REPLACE not in w.message.headers]
+        maybe_seen = any(waiting[n].message.appended_ms <= self._boundary_ms for n in new)
+        begun = self.store.begin([waiting[n].document for n in new], maybe_seen=maybe_seen)
+        if not over:
+            return begun
+        results = dict(zip(new, begun(), strict=True))
+        replaced = self.store.replace([waiting[n].document for n in over])
+        results |= zip(over, replaced, strict=True)
+        return lambda: [results[n] for n in range(len(waiting))]
 
     def _write_without_content(self, poor: Sequence[_Waiting]) -> None:
         for unit in ("", PLATFORM_UNIT):
             if not poor:
                 return
             documents = [minimal_rejected(w.message, unit=unit) for w in poor]
-            results = self.store.write(documents, maybe_seen=True, durable=False)
+            results = self.store.begin(documents, maybe_seen=True)()
             self._outcomes.update(r.outcome for r in results if r.outcome is not Outcome.REFUSED)
             poor = [
                 waiting
@@ -185,24 +217,20 @@ class StoreStep:
         self._outcomes[Outcome.REFUSED] += len(poor)
 
     def tick(self, now: datetime) -> Iterable[Record]:
-        """Commits what was written long enough ago."""
-        if self._written and self._clock.monotonic_s() >= self._commit_at_s:
-            self._commit()
         return ()
 
     def flush(self) -> Iterable[Record]:
-        """Commits."""
-        self._commit()
         return ()
 
     def held(self) -> Mapping[TopicPartition, int]:
-        """Returns the oldest offsets that were written and not committed."""
+        """Returns the oldest offsets that are not durable yet or have no answer."""
         return self._held
 
     def reset(self) -> None:
         """Forgets the batch; everything on the bus by now may be a repeat."""
         self._waiting.clear()
-        self._held.clear()
+        self._started = None
+        self._held = {}
         self._written = 0
         self._boundary_ms = self._now_ms()
 

@@ -206,6 +206,39 @@ def test_nothing_written_is_nothing_answered(store: EventStore) -> None:
     assert list(store.replace([])) == []
 
 
+def test_what_was_begun_is_there_after_its_answers_and_a_commit(
+    store: EventStore, unit: str
+) -> None:
+    answers = store.begin([document(unit, "1"), document(unit, "2")])
+
+    assert [result.outcome for result in answers()] == [CREATED, CREATED]
+    store.commit()
+    assert not store.uncommitted
+    assert found(store, unit, "*") == ["1", "2"]
+
+
+def test_what_was_begun_exists_for_the_next_batch(store: EventStore, unit: str) -> None:
+    first = store.begin([document(unit, "1")])
+    results = [result.outcome for result in first()]
+    second = store.begin([document(unit, "1"), document(unit, "2")])
+
+    assert results == [CREATED]
+    assert [result.outcome for result in second()] == [EXISTS, CREATED]
+    store.commit()
+    assert found(store, unit, "*") == ["1", "2"]
+
+
+def test_what_was_begun_can_be_replaced_and_deleted_before_a_commit(
+    store: EventStore, unit: str
+) -> None:
+    store.begin([document(unit, "1", user__name="old")])()
+
+    store.replace([document(unit, "1", user__name="new")])
+
+    assert found(store, unit, "user.name:new") == ["1"]
+    assert found(store, unit, "*") == ["1"]
+
+
 # Refusals
 
 

@@ -166,18 +166,36 @@ def test_a_refused_user_stops_the_stage_with_a_sentence(
         written(playing, clock, [status])
 
 
+def total(lines: list[Line]) -> int:
+    return sum(len(line.data) for line in lines)
+
+
 def test_parts_are_as_many_as_connections_and_none_too_large() -> None:
     lines = [Line(n, b"x" * MIN_BODY_BYTES) for n in range(10)]
 
-    parts = list(split(lines, 4))
+    parts = list(split(lines, total(lines), 4))
 
     assert [line for part in parts for line in part] == lines
     assert [len(part) for part in parts] == [2, 2, 2, 2, 2]
     large = [Line(n, b"x" * (MAX_BODY_BYTES // 2 + 1)) for n in range(3)]
-    assert [len(part) for part in split(large, 1)] == [1, 1, 1]
+    assert [len(part) for part in split(large, total(large), 1)] == [1, 1, 1]
 
 
 def test_what_is_small_is_not_cut() -> None:
     lines = [Line(n, b"x" * (MIN_BODY_BYTES // 4)) for n in range(6)]
 
-    assert [len(part) for part in split(lines, 4)] == [4, 2]
+    assert [len(part) for part in split(lines, total(lines), 4)] == [4, 2]
+
+
+def test_a_part_is_given_before_the_next_one_is_made() -> None:
+    made: list[int] = []
+
+    def lines() -> Iterator[Line]:
+        for n in range(4):
+            made.append(n)
+            yield Line(n, b"x" * MIN_BODY_BYTES)
+
+    parts = split(lines(), 4 * MIN_BODY_BYTES, 4)
+
+    assert [line.place for line in next(parts)] == [0]
+    assert made == [0, 1]

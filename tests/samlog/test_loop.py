@@ -30,6 +30,7 @@ class Upper:
     def __init__(self) -> None:
         self.fail_settle = 0
         self.hold: list[Message] = []
+        self.let_go: list[Message] = []
         self.refuse: list[Rejection] = []
         self.resets = 0
 
@@ -55,6 +56,7 @@ class Upper:
         return released
 
     def settle(self) -> Iterable[Rejection]:
+        self.hold = [message for message in self.hold if message not in self.let_go]
         if self.fail_settle:
             self.fail_settle -= 1
             raise Unavailable("the store is down", retry_after_s=0)
@@ -221,6 +223,20 @@ def test_a_commit_never_passes_the_oldest_held_record(rig: Rig) -> None:
     rig.loop.turn()
 
     assert rig.lag() == 3
+
+
+def test_what_is_let_go_is_committed_though_nothing_comes(rig: Rig) -> None:
+    rig.put(b"a", b"hold", b"b")
+    rig.loop.turn()
+    kept = rig.step.hold
+    rig.loop.turn()
+    assert rig.lag() == 2
+
+    rig.step.let_go = kept
+    rig.loop.turn()
+
+    assert rig.lag() == 0
+    assert rig.loop.counts.batches == 1
 
 
 def test_held_records_are_released_when_the_input_has_ended(rig: Rig) -> None:

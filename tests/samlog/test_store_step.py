@@ -5,13 +5,13 @@ from typing import Any
 import orjson
 import pytest
 
-from samlog.bus.base import Message
+from samlog.bus.base import Message, TopicPartition
 from samlog.clock import iso_ms
 from samlog.deadletter import dead_letter
 from samlog.errors import BadEvent, ConfigError, Unavailable
 from samlog.event import ALERTS, DLQ, EVENTS, raw_topic
-from samlog.store.base import PLATFORM_UNIT, Document, Outcome, WriteResult
-from samlog.store.step import CLOCK_MARGIN_S, StoreStep
+from samlog.store.base import PLATFORM_UNIT, Answers, Document, Outcome, WriteResult
+from samlog.store.step import CLOCK_MARGIN_S, COMMIT_S, StoreStep
 from samlog.testing import FakeClock
 
 Refuses = Callable[[Document], bool]
@@ -36,14 +36,14 @@ class Remembering:
         self.units += units
         return ()
 
-    def write(
-        self, documents: Sequence[Document], *, maybe_seen: bool = False, durable: bool = True
-    ) -> Sequence[WriteResult]:
+    def begin(self, documents: Sequence[Document], *, maybe_seen: bool = False) -> Answers:
         if self.down:
             raise Unavailable("down")
-        self.asked.append(maybe_seen)
-        self.uncommitted = self.buffers and not durable
-        return [self._write(document) for document in documents]
+        if documents:
+            self.asked.append(maybe_seen)
+        self.uncommitted = self.buffers
+        results = [self._write(document) for document in documents]
+        return lambda: results
 
     def _write(self, document: Document) -> WriteResult:
         if self.refuses(document):
@@ -214,7 +214,7 @@ def test_a_refused_event_is_a_rejection_and_its_neighbours_are_stored(clock: Fak
     for id_ in ("e1", "bad", "e2"):
         step.process(message(EVENTS, event(id_)))
 
-    (rejection,) = step.settle()
+    (rejection,) = [*step.settle(), *step.settle()]
 
     assert (rejection.reason, rejection.detail) == ("store_refused", "field [x] is no number")
     assert orjson.loads(rejection.message.value)["event.id"] == "bad"
@@ -382,6 +382,70 @@ def test_a_dead_letter_without_any_header_is_stored(step: StoreStep, store: Reme
 
     ((stream, _), source) = next(iter(store.documents.items()))
     assert (stream, source["error.code"]) == (f"logs-samlog.rejected-{PLATFORM_UNIT}", "unknown")
+
+
+def test_a_batch_is_held_until_its_answers_were_asked_for(step: StoreStep) -> None:
+    for id_ in ("e1", "e2"):
+        step.process(message(EVENTS, event(id_)))
+    step.settle()
+
+    assert step.held() == {TopicPartition(EVENTS, 0): 7}
+    step.settle()
+    assert step.held() == {}
+
+
+def test_a_message_that_comes_alone_is_written_before_the_next_one_is_read(
+    step: StoreStep, store: Remembering
+) -> None:
+    store.buffers = True
+    step.process(message(EVENTS, event("e1")))
+
+    step.settle()
+
+    assert step.held() == {}
+    assert not store.uncommitted
+
+
+def test_batches_are_committed_together(
+    step: StoreStep, store: Remembering, clock: FakeClock
+) -> None:
+    store.buffers = True
+
+    def batch(number: int) -> bool:
+        for id_ in (f"a{number}", f"b{number}"):
+            step.process(message(EVENTS, event(id_)))
+        step.settle()
+        return store.uncommitted
+
+    assert batch(1)
+    assert batch(2)
+    clock.advance(COMMIT_S)
+    assert not batch(3)
+    assert step.held() == {TopicPartition(EVENTS, 0): 7}, "the last one has no answer yet"
+
+
+def test_what_waits_is_committed_when_nothing_comes(step: StoreStep, store: Remembering) -> None:
+    store.buffers = True
+    for id_ in ("e1", "e2"):
+        step.process(message(EVENTS, event(id_)))
+    step.settle()
+    assert store.uncommitted
+
+    step.settle()
+
+    assert not store.uncommitted
+    assert step.held() == {}
+
+
+def test_after_a_reset_nothing_is_held(step: StoreStep, store: Remembering) -> None:
+    for id_ in ("e1", "e2"):
+        step.process(message(EVENTS, event(id_)))
+    step.settle()
+
+    step.reset()
+
+    assert step.held() == {}
+    assert list(step.settle()) == []
 
 
 def test_closing_twice_is_safe(step: StoreStep, store: Remembering) -> None:
