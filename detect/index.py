@@ -8,8 +8,8 @@ remembers what was computed.
 
 A rule's clauses on one slot sit in up to `PLANES` AND planes. A clause over several slots sits in
 one of the OR planes: a bit there is set by any of the slots. A value with which a rule cannot fire
-sets its bit in the veto plane. All planes of a value are one integer of ``1 + 2 * PLANES``
-sections, vetoes lowest, so that one OR per literal found collects them all.
+sets its bit in the veto plane. `detect.table` has the planes of a value in one integer, so that one
+OR per literal found collects them all.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

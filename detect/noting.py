@@ -1,6 +1,6 @@
 """Which fields of an event made a rule fire, for those who read the alert.
 
-Made for a rule when it fires first: most rules never do.
+Made for a rule that has fired often (`detect.engine.OFTEN`): most never do.
 """
 
 from collections.abc import Callable

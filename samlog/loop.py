@@ -104,6 +104,16 @@ class Loop:
             taken = self.turn()
             if taken == 0 and draining() and self._failures == 0 and self._drained():
                 return
+        self._put_down()
+
+    def _put_down(self) -> None:
+        """Settles what is under way, so that the next start need not do it again."""
+        if self._failures or not self.stage.step.held():
+            return
+        try:
+            self._conclude([], [], [])
+        except Unavailable as problem:
+            self._log.info("stopped_in_mid_batch", why=str(problem))
 
     def turn(self) -> int:
         """Does one batch; returns how many messages were taken (0: idle or failed)."""

@@ -148,7 +148,7 @@ class StoreStep:
     def _begin(self) -> _Started | None:
         if not self._waiting:
             return None
-        if not self._held:
+        if not self._written:
             self._commit_at_s = self._clock.monotonic_s() + COMMIT_S
         self._written += len(self._waiting)
         ingested = iso_ms(self._clock.now())

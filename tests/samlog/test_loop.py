@@ -239,6 +239,26 @@ def test_what_is_let_go_is_committed_though_nothing_comes(rig: Rig) -> None:
     assert rig.loop.counts.batches == 1
 
 
+def test_a_stop_commits_what_can_be_settled_at_once(rig: Rig) -> None:
+    rig.put(b"a", b"hold", b"b")
+    rig.loop.turn()
+    rig.step.let_go = rig.step.hold
+
+    rig.loop.run(draining=lambda: False, stopping=lambda: True)
+
+    assert rig.lag() == 0
+
+
+def test_a_stop_does_not_wait_for_a_store_that_is_down(rig: Rig) -> None:
+    rig.put(b"a", b"hold", b"b")
+    rig.loop.turn()
+    rig.step.fail_settle = 1
+
+    rig.loop.run(draining=lambda: False, stopping=lambda: True)
+
+    assert rig.lag() == 2
+
+
 def test_held_records_are_released_when_the_input_has_ended(rig: Rig) -> None:
     rig.put(b"a", b"hold", b"b")
 

@@ -422,6 +422,7 @@ def test_batches_are_committed_together(
     clock.advance(COMMIT_S)
     assert not batch(3)
     assert step.held() == {TopicPartition(EVENTS, 0): 7}, "the last one has no answer yet"
+    assert batch(4), "the next ones wait for each other again"
 
 
 def test_what_waits_is_committed_when_nothing_comes(step: StoreStep, store: Remembering) -> None:
