@@ -140,7 +140,8 @@ class StoreStep:
         is_last = len(self._waiting) <= 1
         before, self._started = self._started, self._begin()
         rejections += self._told(before)
-        if is_last:
+        if is_last or self.store.uncommitted:
+            # A store of this process has the answers already; the batch need not stay in memory.
             rejections += self._finish()
         self._commit(now=is_last)
         return rejections
