@@ -25,10 +25,10 @@ THROUGH = ("normalize", "detect", "store")
 class PathFigures:
     """One run: ``start_s`` until all stages were ready, ``busy_s`` from then until all was done.
 
-    That is: every event is stored and asked about, every detection is in an alert. ``updates_s``
-    later the last alert was written that an earlier one only needed an update for: these wait for
-    each other for ten seconds, however fast the path is. ``cpu_s`` is of samlog's stages,
-    ``others_s`` of the servers that they use.
+    Done is when every event is stored and asked about, and every detection is in an alert. The last
+    update of an alert went out ``updates_s`` later: updates wait for each other for ten seconds,
+    however fast the path is. ``cpu_s`` is of samlog's stages, ``others_s`` of the servers that they
+    use.
     """
 
     events: int
