@@ -206,8 +206,10 @@ class Loop:
         for message in messages:
             self._positions[TopicPartition(message.topic, message.partition)] = message.offset + 1
         self._commit()
-        # Not what was committed: what a step holds was worked on, and nobody died of it.
-        self._journal.done({f"{tp.topic}/{tp.partition}": n for tp, n in self._positions.items()})
+        if messages:
+            # Not what was committed: what a step holds was worked on, and nobody died of it.
+            worked_on = {f"{tp.topic}/{tp.partition}": n for tp, n in self._positions.items()}
+            self._journal.done(worked_on)
         self._count(messages, outputs, rejections)
 
     def _commit(self) -> None:

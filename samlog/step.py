@@ -42,10 +42,12 @@ class Step(Protocol):
         """The input has ended: releases what is held; called again until it returns nothing."""
 
     def settle(self) -> Iterable[Rejection]:
-        """Makes side effects of all processed messages durable (bulk write, transaction).
+        """Makes side effects of processed messages durable (bulk write, transaction).
 
-        Called once a batch, before outputs are flushed and positions committed. Returns the
-        messages that the other side refused; raises `Unavailable` to have the batch repeated.
+        Called once a batch, before outputs are flushed and positions committed, and while nothing
+        comes and something is held. Messages whose effects may be durable later are held. Returns
+        the messages that the other side refused since the last call; raises `Unavailable` to have
+        everything that is not committed repeated.
         """
 
     def held(self) -> Mapping[TopicPartition, int]:

@@ -134,9 +134,9 @@ class EventStore(Protocol):
     def begin(self, documents: Sequence[Document], *, maybe_seen: bool = False) -> Answers:
         """Starts what `write` does; the answers are waited for when they are asked for.
 
-        Documents may be lost, and need not be found, before their answers and a `commit`. This,
-        the answers and `commit` raise `Unavailable`: then nothing is left of what had no answer or
-        was not committed, or all or some of it is, and the caller writes it again.
+        A document is durable and can be found when it has its answer and a `commit` came after.
+        Where this, the answers or `commit` raise `Unavailable`, any of the others may be there or
+        not: the caller writes them again.
         """
 
     def commit(self) -> None:
@@ -178,4 +178,4 @@ class EventStore(Protocol):
         """Asks the store how it is; never raises."""
 
     def close(self) -> None:
-        """Releases; what was written and not committed may be lost. Safe to call twice."""
+        """Releases; what was begun and not committed may be lost. Safe to call twice."""

@@ -60,10 +60,10 @@ MAX_NAMED = 20
 """Streams named in one address, which a server takes up to 4 kB of."""
 
 _CREATED = WriteResult(Outcome.CREATED)
+_EXISTS = WriteResult(Outcome.EXISTS)
 
 Part = Future[dict[int, WriteResult]]
 """A bulk request that is under way."""
-_EXISTS = WriteResult(Outcome.EXISTS)
 
 
 class ElasticsearchStore:

@@ -2,8 +2,7 @@
 
 `EmbeddedStore` meets `samlog.store.base.EventStore`. The day is that of the injected clock when a
 document is written, so that retention drops whole days. One process writes at a time, any number
-read. `write` commits before it returns unless told otherwise; a crash loses what was not committed
-and nothing else.
+read. A crash loses what was begun and not committed, and nothing else.
 """
 
 import os
@@ -124,11 +123,8 @@ class EmbeddedStore:
         """Makes what was written since the last commit durable, and found by every process."""
         if self._writer is not None and self.uncommitted:
             with self._writing():
-                self._commit(self._writer[1])
-
-    def _commit(self, writer: DayWriter) -> None:
-        writer.commit()
-        self.uncommitted = False
+                self._writer[1].commit()
+                self.uncommitted = False
 
     def replace(self, documents: Sequence[Document]) -> Sequence[WriteResult]:
         """Writes documents over what has their id in any dataset of their unit, of any day.
@@ -160,7 +156,7 @@ class EmbeddedStore:
         today = self._today()
         today.delete(old.pop(self._day(), []))
         today.add(list(prepared.values()))
-        self._commit(today)
+        today.commit()
         # After the new ones are safe: a crash in between leaves both, and the repeat cleans up.
         for day, keys in old.items():
             if keys:
@@ -227,9 +223,9 @@ class EmbeddedStore:
 
     def rollover(self) -> None:
         """Waits until the writer has merged its segments; days roll over by themselves."""
+        self.commit()
         if self._writer is not None:
             with self._writing():
-                self._commit(self._writer[1])
                 self._writer[1].close(merge=True)
                 self._writer = None
 
@@ -336,8 +332,7 @@ class EmbeddedStore:
 
     def _close_writer(self, day: date | None = None) -> None:
         if self._writer is not None and day in (None, self._writer[0]):
-            if self.uncommitted:
-                self._commit(self._writer[1])
+            self.commit()
             self._writer[1].close()
             self._writer = None
 

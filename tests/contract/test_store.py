@@ -228,9 +228,7 @@ def test_what_was_begun_exists_for_the_next_batch(store: EventStore, unit: str) 
     assert found(store, unit, "*") == ["1", "2"]
 
 
-def test_what_was_begun_can_be_replaced_and_deleted_before_a_commit(
-    store: EventStore, unit: str
-) -> None:
+def test_what_was_begun_can_be_replaced_before_a_commit(store: EventStore, unit: str) -> None:
     store.begin([document(unit, "1", user__name="old")])()
 
     store.replace([document(unit, "1", user__name="new")])
