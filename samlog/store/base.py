@@ -117,8 +117,9 @@ Answers = Callable[[], Sequence[WriteResult]]
 class EventStore(Protocol):
     """Keeps events and answers questions about them."""
 
-    uncommitted: bool
-    """Whether documents have their answers and are not durable yet."""
+    @property
+    def uncommitted(self) -> bool:
+        """Whether there are documents with answers for which no commit was begun yet."""
 
     def setup(self, units: Sequence[str], *, dry_run: bool = False) -> Sequence[str]:
         """Creates or updates what the units need (templates, folders); returns what it did."""
@@ -139,8 +140,17 @@ class EventStore(Protocol):
         not: the caller writes them again.
         """
 
-    def commit(self) -> None:
-        """Returns when all documents that have their answers are durable."""
+    def commit(self, *, wait: bool = True) -> None:
+        """Makes durable all documents that have their answers; with ``wait`` returns when they are.
+
+        Else that may go on beside; one commit begins when the one before is over.
+        """
+
+    def is_committed(self, *, wait: bool = False) -> bool:
+        """Tells whether the last commit that was begun is over.
+
+        Raises `Unavailable` where it failed.
+        """
 
     def replace(self, documents: Sequence[Document]) -> Sequence[WriteResult]:
         """Writes documents over what has their id in any dataset of the unit (replay after a fix).

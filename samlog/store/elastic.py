@@ -185,8 +185,12 @@ class ElasticsearchStore:
 
         return answers
 
-    def commit(self) -> None:
-        """Nothing to do; see `begin`."""
+    def commit(self, *, wait: bool = True) -> None:
+        """Nothing to do: what has its answer is durable."""
+
+    def is_committed(self, *, wait: bool = False) -> bool:
+        """Nothing is ever under way."""
+        return True
 
     def _lines(
         self,

@@ -6,8 +6,7 @@ read. A crash loses what was begun and not committed, and nothing else.
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from importlib.metadata import version
@@ -16,7 +15,6 @@ from pathlib import Path
 import orjson
 
 from samlog.clock import Clock
-from samlog.errors import Unavailable
 from samlog.store import embedded_search
 from samlog.store.base import (
     Answers,
@@ -28,15 +26,12 @@ from samlog.store.base import (
     StoreHealth,
     WriteResult,
 )
+from samlog.store.embedded_current import CurrentDay, Key, Prepared
 from samlog.store.embedded_day import DayReader
 from samlog.store.embedded_folder import Folder, disk_errors, first_line, panics
 from samlog.store.embedded_schema import Stored, unit_of
-from samlog.store.embedded_terms import Indexed, KnownTerms, Refused, index_event
-from samlog.store.embedded_writer import DayWriter
+from samlog.store.embedded_terms import KnownTerms, Refused, index_event
 from samlog.store.fields import TIME_OF_RECEIPT
-
-RECENT_IDS = 100_000
-"""Documents of today that a repeat is recognised by without a look-up."""
 
 MAX_ID_BYTES = 512
 """As in Elasticsearch."""
@@ -46,9 +41,6 @@ _EXISTS = WriteResult(Outcome.EXISTS)
 
 CLOCK_ERROR = timedelta(days=1)
 """How wrong a source's clock may be before a repeat could be missed in an older day's index."""
-
-Key = tuple[str, str]
-Prepared = tuple[Stored, Indexed]
 
 
 class EmbeddedStore:
@@ -64,13 +56,15 @@ class EmbeddedStore:
     def __init__(self, path: Path, *, clock: Clock, writer: bool = False) -> None:
         self._folder = Folder(path)
         self._clock = clock
-        self._writer: tuple[date, DayWriter] | None = None
-        self._recent: dict[Key, None] = {}
+        self._current = CurrentDay(self._folder, clock)
         self._known = KnownTerms()
-        self.uncommitted = False
-        """Whether documents wait for `commit`."""
         if writer:
             self._folder.lock()
+
+    @property
+    def uncommitted(self) -> bool:
+        """Whether documents wait for `commit`."""
+        return self._current.uncommitted
 
     def setup(self, units: Sequence[str], *, dry_run: bool = False) -> Sequence[str]:
         """Makes the folder; units need nothing of their own."""
@@ -104,7 +98,7 @@ class EmbeddedStore:
         results: list[WriteResult] = []
         for document in documents:
             key = (document.stream, document.id)
-            if key in self._recent or key in known or key in fresh:
+            if key in self._current.recent or key in known or key in fresh:
                 results.append(_EXISTS)
                 continue
             try:
@@ -113,18 +107,16 @@ class EmbeddedStore:
             except Refused as refusal:
                 results.append(WriteResult(Outcome.REFUSED, str(refusal)))
         if fresh:
-            with self._writing():
-                self._today().add(list(fresh.values()))
-                self.uncommitted = True
-        self._remember(fresh)
+            self._current.add(fresh)
         return lambda: results
 
-    def commit(self) -> None:
+    def commit(self, *, wait: bool = True) -> None:
         """Makes what was written since the last commit durable, and found by every process."""
-        if self._writer is not None and self.uncommitted:
-            with self._writing():
-                self._writer[1].commit()
-                self.uncommitted = False
+        self._current.commit(wait=wait)
+
+    def is_committed(self, *, wait: bool = False) -> bool:
+        """Tells whether the last commit is over."""
+        return self._current.is_committed(wait=wait)
 
     def replace(self, documents: Sequence[Document]) -> Sequence[WriteResult]:
         """Writes documents over what has their id in any dataset of their unit, of any day.
@@ -142,8 +134,8 @@ class EmbeddedStore:
             except Refused as refusal:
                 results.append(WriteResult(Outcome.REFUSED, str(refusal)))
         if prepared:
-            self._recent.clear()
-            with self._writing():
+            self._current.recent.clear()
+            with self._current.writing():
                 self._write_over(prepared)
         return results
 
@@ -153,14 +145,14 @@ class EmbeddedStore:
         for day, reader in self._folder.readers().items():
             present = reader.present(ids)
             old[day] = [(s, id_) for s, id_ in present if (unit_of(s), id_) in prepared]
-        today = self._today()
-        today.delete(old.pop(self._day(), []))
+        today = self._current.writer()
+        today.delete(old.pop(self._current.day(), []))
         today.add(list(prepared.values()))
         today.commit()
         # After the new ones are safe: a crash in between leaves both, and the repeat cleans up.
         for day, keys in old.items():
             if keys:
-                with self._opened(day) as writer:
+                with self._current.opened(day) as writer:
                     writer.delete(keys)
                     writer.commit()
 
@@ -205,29 +197,25 @@ class EmbeddedStore:
         self.commit()
         chosen = set(units)
         deleted = 0
-        with self._writing():
+        with self._current.writing():
             for day, reader in self._folder.readers().items():
                 if datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1) > moment:
                     continue
                 counts = reader.unit_counts()
                 deleted += sum(number for unit, number in counts.items() if unit in chosen)
                 if counts.keys() <= chosen:
-                    self._close_writer(day)
+                    self._current.release(day)
                     self._folder.drop(day)
                 elif not counts.keys().isdisjoint(chosen):
-                    with self._opened(day) as writer:
+                    with self._current.opened(day) as writer:
                         writer.delete_units(chosen)
                         writer.commit()
-        self._recent.clear()
+        self._current.recent.clear()
         return deleted
 
     def rollover(self) -> None:
         """Waits until the writer has merged its segments; days roll over by themselves."""
-        self.commit()
-        if self._writer is not None:
-            with self._writing():
-                self._writer[1].close(merge=True)
-                self._writer = None
+        self._current.release(merge=True)
 
     def check(self) -> StoreHealth:
         """Opens every day's index and reads a document of it."""
@@ -257,8 +245,7 @@ class EmbeddedStore:
 
     def close(self) -> None:
         """Releases the index and the lock; what was not committed is lost. Safe to call twice."""
-        self.uncommitted = False
-        self._close_writer()
+        self._current.close()
         self._folder.close()
 
     def _stored(self, documents: Sequence[Document]) -> set[Key]:
@@ -280,7 +267,7 @@ class EmbeddedStore:
         latest = (self._clock.now() + CLOCK_ERROR).isoformat()
         found = []
         for document in documents:
-            if (document.stream, document.id) in self._recent:
+            if (document.stream, document.id) in self._current.recent:
                 continue
             happened = document.source.get("@timestamp")
             if not isinstance(happened, str) or happened > latest or _timeless(document):
@@ -301,55 +288,6 @@ class EmbeddedStore:
         except TypeError as error:
             raise Refused(f"the event is no JSON: {error}") from error
         return Stored(document.stream, document.id, source), indexed
-
-    def _remember(self, keys: dict[Key, Prepared]) -> None:
-        self._recent.update(dict.fromkeys(keys))
-        while len(self._recent) > RECENT_IDS:
-            del self._recent[next(iter(self._recent))]
-
-    def _day(self) -> date:
-        return self._clock.now().astimezone(UTC).date()
-
-    def _today(self) -> DayWriter:
-        day = self._day()
-        if self._writer is not None and self._writer[0] != day:
-            self._close_writer()
-        if self._writer is None:
-            self._writer = (day, DayWriter(self._folder.day_path(day)))
-        return self._writer[1]
-
-    @contextmanager
-    def _opened(self, day: date) -> Iterator[DayWriter]:
-        """Lends the writer of any day."""
-        if self._writer is not None and self._writer[0] == day:
-            yield self._writer[1]
-            return
-        writer = DayWriter(self._folder.day_path(day))
-        try:
-            yield writer
-        finally:
-            writer.close()
-
-    def _close_writer(self, day: date | None = None) -> None:
-        if self._writer is not None and day in (None, self._writer[0]):
-            self.commit()
-            self._writer[1].close()
-            self._writer = None
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """After a failure nothing since the last commit counts: Tantivy's writer is thrown away."""
-        try:
-            with panics():
-                yield
-        except (OSError, ValueError) as error:
-            self._writer = None
-            self.uncommitted = False
-            self._recent.clear()
-            raise Unavailable(
-                f"cannot write to the store in {self._folder.path}: {first_line(error)}; "
-                "see that the disk has room and the folder can be written"
-            ) from error
 
 
 def _timeless(document: Document) -> bool:

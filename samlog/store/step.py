@@ -6,8 +6,8 @@ partition, may have been written by whoever read it then; one appended later can
 append time alone decides, and no position has to be remembered.
 
 A commit of the embedded store makes a segment, and segments have to be merged. So batches are
-written as they come and committed together; Elasticsearch writes one while the next is read. The
-messages of both are held until then.
+written as they come and committed together, which goes on while the next one is read; likewise
+Elasticsearch writes one batch beside the next. Messages are held until they are durable.
 """
 
 from collections import Counter
@@ -103,6 +103,7 @@ class StoreStep:
         self._boundary_ms = self._now_ms()
         self._outcomes: Counter[Outcome] = Counter()
         self._held: dict[TopicPartition, int] = {}
+        self._committing: dict[TopicPartition, int] = {}
         self._written = 0
         self._commit_at_s = 0.0
 
@@ -180,13 +181,19 @@ class StoreStep:
         return rejections
 
     def _commit(self, *, now: bool) -> None:
-        """Commits when it is time, and holds only what is not durable or has no answer yet."""
-        is_time = now or self._clock.monotonic_s() >= self._commit_at_s
-        if self.store.uncommitted and (is_time or self._written >= COMMIT_AT_ONCE):
-            self.store.commit()
+        """Begins a commit when it is time, and lets go of what is durable.
+
+        One takes less time than lies between two; where it does not, the next one waits for it.
+        """
+        is_time = self._clock.monotonic_s() >= self._commit_at_s or self._written >= COMMIT_AT_ONCE
+        if self.store.uncommitted and (now or is_time):
+            self.store.commit(wait=now)
+            self._committing, self._held, self._written = self._held, {}, 0
+        if self.store.is_committed(wait=now):
+            self._committing = {}
         if not self.store.uncommitted:
-            self._held = {}
             self._written = 0
+            self._held = {}
             if self._started is not None:
                 _hold(self._held, self._started.waiting)
 
@@ -225,13 +232,14 @@ class StoreStep:
 
     def held(self) -> Mapping[TopicPartition, int]:
         """Returns the oldest offsets that are not durable yet or have no answer."""
-        return self._held
+        return {**self._held, **self._committing}
 
     def reset(self) -> None:
         """Forgets the batch; everything on the bus by now may be a repeat."""
         self._waiting.clear()
         self._started = None
         self._held = {}
+        self._committing = {}
         self._written = 0
         self._boundary_ms = self._now_ms()
 

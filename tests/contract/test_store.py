@@ -217,6 +217,16 @@ def test_what_was_begun_is_there_after_its_answers_and_a_commit(
     assert found(store, unit, "*") == ["1", "2"]
 
 
+def test_a_commit_may_go_on_while_the_next_batch_begins(store: EventStore, unit: str) -> None:
+    store.begin([document(unit, "1")])()
+    store.commit(wait=False)
+    store.begin([document(unit, "2")])()
+
+    assert store.is_committed(wait=True)
+    store.commit()
+    assert found(store, unit, "*") == ["1", "2"]
+
+
 def test_what_was_begun_exists_for_the_next_batch(store: EventStore, unit: str) -> None:
     first = store.begin([document(unit, "1")])
     results = [result.outcome for result in first()]

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,9 +18,10 @@ from samlog.bus.base import Message
 from samlog.clock import SystemClock
 from samlog.errors import Unavailable
 from samlog.event import EVENTS
-from samlog.store import embedded
+from samlog.store import embedded_current
 from samlog.store.base import Document, Outcome, Query
 from samlog.store.embedded import EmbeddedStore
+from samlog.store.embedded_writer import DayWriter
 from samlog.store.step import StoreStep
 from samlog.testing import FakeClock
 
@@ -169,7 +170,7 @@ def test_a_clock_that_goes_back_writes_the_earlier_day_again(
 def test_a_repeat_beyond_the_remembered_ids_is_found_by_a_look_up(
     store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "RECENT_IDS", 2)
+    monkeypatch.setattr(embedded_current, "RECENT_IDS", 2)
     store.write([document(str(n)) for n in range(5)])
 
     results = store.write([document("0"), document("4")], maybe_seen=True)
@@ -222,6 +223,7 @@ from pathlib import Path
 from samlog.clock import SystemClock
 from samlog.store.base import Document
 from samlog.store.embedded import EmbeddedStore
+from samlog.store.embedded_writer import DayWriter
 
 store = EmbeddedStore(Path(sys.argv[1]), clock=SystemClock(), writer=True)
 batch = 0
@@ -280,6 +282,71 @@ def test_a_full_disk_is_unavailable_and_nothing_is_lost_or_doubled(
     assert {result.outcome for result in results[:10]} == {EXISTS}
     assert {result.outcome for result in results[10:]} == {CREATED}
     assert store.count(ALL) == 100
+
+
+class SlowWriter:
+    """Commits when it is told to; a document may not be added meanwhile."""
+
+    def __init__(self, writer: DayWriter) -> None:
+        self._writer = writer
+        self.may_commit = threading.Event()
+        self.is_committing = False
+
+    def add(self, documents: Sequence[Any]) -> None:
+        assert not self.is_committing
+        self._writer.add(documents)
+
+    def commit(self) -> None:
+        self.is_committing = True
+        assert self.may_commit.wait(30)
+        self._writer.commit()
+        self.is_committing = False
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def test_batches_that_come_during_a_commit_are_written_after_it(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[SlowWriter] = []
+
+    def slow(path: Path) -> SlowWriter:
+        made.append(SlowWriter(DayWriter(path)))
+        return made[-1]
+
+    monkeypatch.setattr(embedded_current, "DayWriter", slow)
+    store.begin([document("1")])()
+    store.commit(wait=False)
+
+    answers = store.begin([document("1"), document("2")])()
+
+    assert [answer.outcome for answer in answers] == [EXISTS, CREATED]
+    assert not store.is_committed()
+    assert store.uncommitted
+    made[0].may_commit.set()
+    assert [answer.outcome for answer in store.begin([document("3")])()] == [CREATED]
+    store.commit()
+    assert store.count(ALL) == 3
+
+
+def test_a_commit_that_fails_beside_is_told_and_the_repeat_adds_everything(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(writer: DayWriter) -> None:
+        raise OSError("no space left on device")
+
+    store.begin([document("1")])()
+    with monkeypatch.context() as broken:
+        broken.setattr(DayWriter, "commit", full)
+        store.commit(wait=False)
+        with pytest.raises(Unavailable, match="no space left"):
+            store.is_committed(wait=True)
+
+    results = store.write([document("1"), document("2")])
+
+    assert [result.outcome for result in results] == [CREATED, CREATED]
+    assert store.count(ALL) == 2
 
 
 def test_a_damaged_index_is_a_problem_with_a_sentence_and_no_wrong_answer(

@@ -28,7 +28,10 @@ class Remembering:
         self.down = False
         self.closed = 0
         self.buffers = False
+        self.is_slow = False
         self.uncommitted = False
+        self.commits = 0
+        self.is_committing = False
 
     def setup(self, units: Sequence[str], *, dry_run: bool = False) -> Sequence[str]:
         if self.down:
@@ -58,8 +61,14 @@ class Remembering:
             self.documents[document.stream, document.id] = document.source
         return [WriteResult(Outcome.CREATED)] * len(documents)
 
-    def commit(self) -> None:
+    def commit(self, *, wait: bool = True) -> None:
         self.uncommitted = False
+        self.commits += 1
+        self.is_committing = self.is_slow
+
+    def is_committed(self, *, wait: bool = False) -> bool:
+        self.is_committing &= not wait
+        return not self.is_committing
 
     def close(self) -> None:
         self.closed += 1
@@ -423,6 +432,43 @@ def test_batches_are_committed_together(
     assert not batch(3)
     assert step.held() == {}
     assert batch(4), "the next ones wait for each other again"
+
+
+def test_what_is_being_committed_is_held_until_that_is_over(
+    step: StoreStep, store: Remembering, clock: FakeClock
+) -> None:
+    store.buffers = store.is_slow = True
+
+    def batch(first: int) -> None:
+        for offset in (first, first + 1):
+            step.process(message(EVENTS, event(f"e{offset}"))._replace(offset=offset))
+        step.settle()
+
+    batch(1)
+    clock.advance(COMMIT_S)
+    batch(3)
+    assert store.commits == 1
+    batch(5)
+    assert step.held() == {TopicPartition(EVENTS, 0): 1}
+
+    store.is_committing = False
+    batch(7)
+
+    assert step.held() == {TopicPartition(EVENTS, 0): 5}
+
+
+def test_when_nothing_comes_a_commit_under_way_is_waited_for(
+    step: StoreStep, store: Remembering, clock: FakeClock
+) -> None:
+    store.buffers = store.is_slow = True
+    clock.advance(COMMIT_S)
+    for id_ in ("e1", "e2"):
+        step.process(message(EVENTS, event(id_)))
+    step.settle()
+
+    step.settle()
+
+    assert step.held() == {}
 
 
 def test_what_waits_is_committed_when_nothing_comes(step: StoreStep, store: Remembering) -> None:
