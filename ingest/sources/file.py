@@ -49,6 +49,9 @@ from samlog.event import H_ORIGIN, H_RECEIVED
 log = structlog.get_logger(__name__)
 
 SLEEP_AFTER_S = 60.0
+SETTLE_S = 1.0
+LOOK_SHARE = 0.05
+"""How much of its time a source looks for files at most."""
 
 
 class Config(source.Config):
@@ -61,8 +64,8 @@ class Config(source.Config):
     """Whether files are followed as they grow; else each is read once to its end."""
     framing: Literal["auto", "lines", "json"] = "auto"
     """How events are told apart; auto: JSON objects in ``.json``, lines in all else."""
-    poll_s: float = Field(default=1.0, gt=0, le=3600)
-    """How often new, grown and rotated files are looked for."""
+    poll_s: float = Field(default=0.25, gt=0, le=3600)
+    """How often new, grown and rotated files are looked for; less often where a look takes long."""
     rotate_wait_s: float = Field(default=10.0, ge=0, le=86_400)
     """How long a file that was rotated away or deleted may still be written to."""
 
@@ -78,7 +81,7 @@ class FileSource:
         self._tails: dict[Key, Tail] = {}
         self._ready: OrderedDict[Key, Tail] = OrderedDict()
         self._done: dict[Key, tuple[int, int]] = {}
-        self._settling: dict[Key, tuple[int, int]] = {}
+        self._settling: dict[Key, tuple[tuple[int, int], float]] = {}
         self._warned: set[str] = set()
         self._captured: list[Captured] = []
         self._size = 0
@@ -97,7 +100,8 @@ class FileSource:
         now = self._context.clock.monotonic_s()
         if self._due_at is None or (now >= self._due_at and not self.finite):
             self._discover(now)
-            self._due_at = now + self.config.poll_s
+            took_s = self._context.clock.monotonic_s() - now
+            self._due_at = now + max(self.config.poll_s, took_s / LOOK_SHARE)
         while self._ready and len(self._captured) < max_records and self._size < max_bytes:
             key, tail = next(iter(self._ready.items()))
             try:
@@ -171,7 +175,7 @@ class FileSource:
         for key, path in present.items():
             tail = self._tails.get(key)
             if tail is None:
-                self._look_at(key, path)
+                self._look_at(key, path, now)
                 continue
             try:
                 self._look_again(tail, path, now)
@@ -206,7 +210,7 @@ class FileSource:
             present.setdefault(key, Path(name))
         return present
 
-    def _look_at(self, key: Key, path: Path) -> None:
+    def _look_at(self, key: Key, path: Path, now: float) -> None:
         """Opens a file that is new or has changed since it was read to its end."""
         try:
             status = path.stat()
@@ -218,9 +222,7 @@ class FileSource:
         tail = self._open(path)
         if tail is None:
             return
-        if tail.whole and not self.finite and self._settling.get(key) != state:
-            # Somebody may still be copying it here: wait until two looks agree.
-            self._settling[key] = state
+        if tail.whole and not self.finite and not self._is_settled(key, state, now):
             tail.close()
             return
         self._settling.pop(key, None)
@@ -236,6 +238,14 @@ class FileSource:
             tail.close()
             return
         self._follow(tail)
+
+    def _is_settled(self, key: Key, state: tuple[int, int], now: float) -> bool:
+        """Tells whether a file has been the same for a while: somebody may be copying it here."""
+        before, since = self._settling.get(key, (None, now))
+        if before != state:
+            self._settling[key] = (state, now)
+            return False
+        return now - since >= SETTLE_S
 
     def _look_again(self, tail: Tail, path: Path, now: float) -> None:
         """Sees whether a file that is open has a new name, grew, or was written anew."""
@@ -263,7 +273,7 @@ class FileSource:
         if not self._rescue(tail.mark(), now):
             self._capture(tail, tail.finish())
         self._known.retire(tail.row)
-        self._look_at(tail.key, tail.path)
+        self._look_at(tail.key, tail.path, now)
 
     def _rescue_rotated(self, present: Iterable[Path], now: float) -> None:
         """Finds files that were rotated while nobody looked."""

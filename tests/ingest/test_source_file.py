@@ -519,6 +519,38 @@ def test_gzip_is_not_read_while_it_is_being_copied(bench: Any, log: Path) -> Non
     assert not bench.counted
 
 
+def test_gzip_is_not_read_until_it_was_the_same_for_a_second(bench: Any, log: Path) -> None:
+    log.write_bytes(gzip.compress(b"\n".join(lines(0, 3))))
+    source = bench.open("file", paths=[str(log)])
+
+    found = []
+    for _ in range(3):
+        found += source.read(1000, 1 << 20)
+        bench.clock.advance(0.4)
+
+    assert found == []
+    assert [one.value for one in source.read(1000, 1 << 20)] == lines(0, 3)
+
+
+def test_looking_for_files_takes_a_twentieth_of_the_time_at_most(
+    bench: Any, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = bench.open("file", paths=[str(log)])
+    looks = []
+
+    def slow() -> dict[Any, Path]:
+        looks.append(bench.clock.monotonic_s())
+        bench.clock.advance(0.5)
+        return {}
+
+    monkeypatch.setattr(source, "_present", slow)
+    for _ in range(100):
+        source.read(1000, 1 << 20)
+        bench.clock.advance(0.25)
+
+    assert 2 < len(looks) <= 4
+
+
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("array", [False, True])
 def test_a_json_file_gives_one_event_an_object(
