@@ -24,6 +24,7 @@ from samlog.bus.embedded_topic import TopicFile
 from samlog.errors import BusError
 
 _BUSY_S = 30.0
+_CREATING = "create.lock"
 WAL_BYTES = 16 * 1024 * 1024
 """How much a topic's write-ahead log takes before it is written back."""
 
@@ -36,14 +37,15 @@ def create_topic(paths: TopicPaths, *, start: int = 0) -> None:
     """
     with disk_errors(paths.db, f"creating topic {paths.topic}"):
         if paths.exist():
-            return  # before the lock: whoever has the topic open holds it
-        mark = _open_mark(paths.mark)
+            return
+        # Not the mark's lock: who has made the topic opens it at once, and then keeps that.
+        guard = _open_mark(paths.folder / _CREATING)
         try:
-            fcntl.flock(mark, fcntl.LOCK_EX)
+            fcntl.flock(guard, fcntl.LOCK_EX)
             if not paths.exist():
                 _create_file(paths, start)
         finally:
-            os.close(mark)
+            os.close(guard)
 
 
 def _create_file(paths: TopicPaths, start: int) -> None:

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from samlog.bus import EmbeddedBus
 from samlog.bus.base import Gap, Message, Record, TopicPartition
 from samlog.bus.embedded_consumer import EmbeddedConsumer
+from samlog.bus.embedded_format import TopicPaths
 from samlog.clock import SystemClock
 from samlog.errors import BusError, Unavailable
 from samlog.testing import FakeClock
@@ -222,6 +224,22 @@ def test_topics_are_what_was_created(bus: EmbeddedBus) -> None:
     bus.consumer("group", [TOPIC])
 
     assert bus.topics() == {TOPIC, "samlog.raw.enheda"}
+
+
+def test_a_topic_that_somebody_makes_and_opens_meanwhile_is_not_waited_for(
+    bus: EmbeddedBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([False, False])  # of the bus, and before the lock
+    other = EmbeddedBus(tmp_path, clock=SystemClock())
+    with closing(bus.consumer("group", [TOPIC])) as consumer:
+        monkeypatch.setattr(TopicPaths, "exist", lambda paths: next(looks, True))
+        creating = threading.Thread(target=other.create_topics, args=([TOPIC],), daemon=True)
+        creating.start()
+        creating.join(10)
+
+        assert not creating.is_alive()
+        append(bus, [b"x"])
+        assert [message.value for message in drain(consumer)] == [b"x"]
 
 
 def test_every_topic_gets_a_turn_when_there_are_more_topics_than_messages_asked_for(
