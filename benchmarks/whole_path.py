@@ -163,15 +163,17 @@ def wait_until_idle(process: subprocess.Popen[bytes], state: Path, events: int) 
 
 
 ALONE = """
-import os, sys, time
+import gc, os, sys, time
 from dataclasses import replace
 from pathlib import Path
 from samlog import pipeline
+from samlog.cli.stage_ import GC_THRESHOLDS
 from samlog.clock import SystemClock
 from samlog.deadletter import Quota
 from samlog.journal import Journal
 from samlog.loop import Loop
 from samlog.metrics import Metrics
+gc.set_threshold(*GC_THRESHOLDS)
 name, config, scratch = sys.argv[1:]
 clock, metrics = SystemClock(), Metrics()
 settings = pipeline.load_settings(config).settings
