@@ -4,8 +4,8 @@ Before a batch its range is noted, after the commit the note is cleared. A proce
 finds a note was killed in that range: it then takes the range record by record, noting each. After
 the third death (one in the batch, two alone) that record becomes a dead letter. What lies before
 the range was worked on without harm: a step that holds what it has read gets it again after a
-restart, as batches. The note is a small file that is overwritten in place: it has to survive a
-process, not a power cut.
+restart, as batches, and it counts as given again. The note is a small file that is overwritten in
+place: it has to survive a process, not a power cut.
 """
 
 import os
@@ -28,7 +28,9 @@ class Journal:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         self._suspects: dict[str, Range] = {}
         self._deaths: dict[str, int] = {}
+        self._before: dict[str, int] = {}
         self._read()
+        self._worked_on = dict(self._before)
 
     def _read(self) -> None:
         try:
@@ -36,6 +38,7 @@ class Journal:
         except orjson.JSONDecodeError:
             note = {}
         self._deaths = dict(note.get("deaths", {}))
+        self._before = dict(note.get("worked_on", {}))
         for name, found in note.get("batch", {}).items():
             # Older releases noted the last offset only.
             first, last = found if isinstance(found, list) else (0, found)
@@ -45,8 +48,12 @@ class Journal:
             self._deaths[single] = self._deaths.get(single, 0) + 1
 
     def _write(self, note: dict[str, object]) -> None:
+        data = orjson.dumps({**note, "worked_on": self._worked_on})
+        if len(data) > SIZE:
+            # More than 60 partitions: what is only counted goes.
+            data = orjson.dumps(note)
         # 3 µs; the whole size, so that nothing of a longer note stays behind.
-        os.pwrite(self._fd, orjson.dumps(note)[:SIZE].ljust(SIZE), 0)
+        os.pwrite(self._fd, data[:SIZE].ljust(SIZE), 0)
 
     def careful(self, topic: str, partition: int, offset: int) -> bool:
         """Tells whether this record lies in a range in which a process was killed."""
@@ -56,6 +63,16 @@ class Journal:
     def deadly(self, topic: str, partition: int, offset: int) -> bool:
         """Tells whether `DEATHS_ALONE` processes died on exactly this record."""
         return self._deaths.get(f"{topic}/{partition}/{offset}", 0) >= DEATHS_ALONE
+
+    def given_again(self, ranges: Mapping[str, Range]) -> int:
+        """Returns how many records of a batch an earlier process had worked on, all suspects aside.
+
+        These it had read and not committed when it ended.
+        """
+        return sum(
+            max(0, min(last + 1, self._before.get(name, 0)) - first)
+            for name, (first, last) in ranges.items()
+        )
 
     def begin_batch(self, ranges: Mapping[str, Range]) -> None:
         """Notes a batch: ``topic/partition`` to its offsets."""
@@ -72,6 +89,7 @@ class Journal:
 
     def done(self, positions: Mapping[str, int]) -> None:
         """Clears the note; suspects before ``positions``, which were worked on, go with it."""
+        self._worked_on.update(positions)
         if self._suspects:
             self._suspects = {
                 name: found

@@ -148,9 +148,11 @@ class Loop:
                 self._conclude([], [], [])
             return 0
         careful = [m for m in messages if self._journal.careful(m.topic, m.partition, m.offset)]
-        self.counts.redelivered += len(careful)
+        again = len(careful) + self._journal.given_again(_ranges(messages))
+        if again:
+            self.counts.redelivered += again
+            self._metrics.count("redelivered_total", again, stage=self.stage.step.name)
         if careful:
-            self._metrics.count("redelivered_total", len(careful), stage=self.stage.step.name)
             self._one_by_one(messages, outputs)
         else:
             self._journal.begin_batch(_ranges(messages))

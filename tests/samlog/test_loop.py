@@ -280,6 +280,25 @@ def test_a_range_in_which_a_process_died_is_taken_record_by_record(rig: Rig) -> 
     assert rig.lag() == 0
 
 
+def test_what_an_earlier_process_read_and_did_not_commit_counts_as_given_again(rig: Rig) -> None:
+    rig.put(b"a", b"b", b"c")
+    Journal(rig.folder / "upper.note").done({f"{IN}/0": 2})
+    rig.restart()
+
+    rig.loop.run(lambda: True, lambda: False)
+
+    assert rig.loop.counts.redelivered == 2
+    assert rig.loop.counts.batches == 1
+
+
+def test_a_note_of_very_many_partitions_still_tells_where_a_process_died(rig: Rig) -> None:
+    journal = Journal(rig.folder / "upper.note")
+    journal.done({f"samlog.raw.unit{n}/0": 10**12 for n in range(200)})
+    journal.begin_batch({f"{IN}/0": (5, 7)})
+
+    assert Journal(rig.folder / "upper.note").careful(IN, 0, 6)
+
+
 def test_a_record_that_killed_three_processes_becomes_a_dead_letter(rig: Rig) -> None:
     rig.put(b"a", b"deadly", b"c")
     first = rig.bus.end_offsets([IN])[TopicPartition(IN, 0)] - 3
@@ -359,11 +378,13 @@ def test_what_a_step_keeps_from_before_the_range_in_which_a_process_died_is_take
     rig.put(b"x", b"y")
     first = rig.bus.end_offsets([IN])[TopicPartition(IN, 0)] - 2
     Journal(rig.folder / "upper.note").begin_batch({f"{IN}/0": (first, first + 1)})
+    found = Journal(rig.folder / "upper.note")
+    assert [found.careful(IN, 0, first + n) for n in (-1, 0, 1)] == [False, True, True]
     rig.restart()
 
     rig.loop.run(lambda: True, lambda: False)
 
-    assert rig.loop.counts.redelivered == 2
+    assert rig.loop.counts.redelivered == 60 + 2
     assert not Journal(rig.folder / "upper.note").careful(IN, 0, first)
     rig.loop.close()
     rig.bus.close()
