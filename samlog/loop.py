@@ -148,14 +148,15 @@ class Loop:
                 self._conclude([], [], [])
             return 0
         careful = [m for m in messages if self._journal.careful(m.topic, m.partition, m.offset)]
-        again = len(careful) + self._journal.given_again(_ranges(messages))
+        ranges = _ranges(messages)
+        again = len(careful) + self._journal.given_again(ranges)
         if again:
             self.counts.redelivered += again
             self._metrics.count("redelivered_total", again, stage=self.stage.step.name)
         if careful:
             self._one_by_one(messages, outputs)
         else:
-            self._journal.begin_batch(_ranges(messages))
+            self._journal.begin_batch(ranges)
             self._work(messages, outputs)
         return len(messages)
 

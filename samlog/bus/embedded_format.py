@@ -8,12 +8,14 @@ Records are immutable and an offset is never reused, so the checksum of a record
 offset, append time, key, headers, value) proves it wherever in the file it is found.
 """
 
+import fcntl
 import json
 import os
 import re
 import sqlite3
 import struct
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -103,6 +105,31 @@ def connect(path: Path, *, busy_s: float) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA synchronous=FULL")
     return connection
+
+
+def create_file(
+    path: Path, exists: Callable[[], bool], fill: Callable[[sqlite3.Connection], object]
+) -> None:
+    """Creates a SQLite file unless it exists; several processes may try at the same time.
+
+    It is renamed into place when ``fill`` has made it complete: nobody sees half a schema. The lock
+    is nothing that a file's users hold: who has made one opens it at once, and keeps it open.
+    """
+    if exists():
+        return
+    guard = os.open(path.parent / "create.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if exists():
+            return
+        new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        with closing(sqlite3.connect(new, isolation_level=None)) as db:
+            fill(db)
+        new.replace(path)
+        sync_folder(path.parent)
+    finally:
+        os.close(guard)
 
 
 def sync_folder(folder: Path) -> None:

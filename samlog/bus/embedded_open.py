@@ -16,15 +16,14 @@ from samlog.bus.embedded_format import (
     SCHEMA,
     TopicPaths,
     connect,
+    create_file,
     read_mark,
-    sync_folder,
 )
 from samlog.bus.embedded_recovery import rebuild
 from samlog.bus.embedded_topic import TopicFile
 from samlog.errors import BusError
 
 _BUSY_S = 30.0
-_CREATING = "create.lock"
 WAL_BYTES = 16 * 1024 * 1024
 """How much a topic's write-ahead log takes before it is written back."""
 
@@ -35,31 +34,13 @@ def create_topic(paths: TopicPaths, *, start: int = 0) -> None:
     The first record gets the offset ``start``: where a topic was deleted by hand, no offset that
     some group has passed is given again.
     """
-    with disk_errors(paths.db, f"creating topic {paths.topic}"):
-        if paths.exist():
-            return
-        # Not the mark's lock: who has made the topic opens it at once, and then keeps that.
-        guard = _open_mark(paths.folder / _CREATING)
-        try:
-            fcntl.flock(guard, fcntl.LOCK_EX)
-            if not paths.exist():
-                _create_file(paths, start)
-        finally:
-            os.close(guard)
 
-
-def _create_file(paths: TopicPaths, start: int) -> None:
-    # Renamed into place when complete, so that no other process ever sees half a schema.
-    new = paths.folder / f"{paths.topic}.new"
-    new.unlink(missing_ok=True)
-    connection = sqlite3.connect(new, timeout=_BUSY_S, isolation_level=None)
-    try:
+    def fill(connection: sqlite3.Connection) -> None:
         connection.executescript(SCHEMA)
         connection.execute("UPDATE bounds SET first = ?, next = ?", (start, start))
-    finally:
-        connection.close()
-    new.replace(paths.db)
-    sync_folder(paths.folder)
+
+    with disk_errors(paths.db, f"creating topic {paths.topic}"):
+        create_file(paths.db, paths.exist, fill)
 
 
 def open_topic(paths: TopicPaths, *, wal_bytes: int = WAL_BYTES) -> TopicFile:

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from samlog.bus.embedded_errors import DamagedTopic, disk_errors
-from samlog.bus.embedded_format import check_name, connect, sync_folder
+from samlog.bus.embedded_format import check_name, connect, create_file
 from samlog.errors import BusError
 
 _BUSY_S = 30.0
@@ -36,7 +36,7 @@ class Positions:
         path = folder / _FOLDER / f"{check_name('group', group)}.sqlite"
         with _errors(path, f"opening the positions of group {group}"):
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            _create(path)
+            create_file(path, path.exists, lambda db: db.executescript(_SCHEMA))
             return cls(path, connect(path, busy_s=_BUSY_S))
 
     def join(self, topics: Iterable[str]) -> None:
@@ -138,24 +138,6 @@ def lock(folder: Path, group: str, topic: str, member: str) -> int:
             os.close(fd)
             raise
     return fd
-
-
-def _create(path: Path) -> None:
-    if path.exists():
-        return
-    guard = os.open(path.parent / "create.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        if path.exists():
-            return
-        new = path.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        with closing(sqlite3.connect(new, timeout=_BUSY_S, isolation_level=None)) as db:
-            db.executescript(_SCHEMA)
-        new.replace(path)
-        sync_folder(path.parent)
-    finally:
-        os.close(guard)
 
 
 @contextmanager

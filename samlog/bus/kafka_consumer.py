@@ -16,7 +16,7 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from samlog.bus.base import Gap, Message, TopicPartition
 from samlog.bus.kafka_cluster import Cluster
 from samlog.bus.kafka_records import PartitionRecords
-from samlog.bus.kafka_repairs import before_poll, wait_at_broker
+from samlog.bus.kafka_repairs import before_poll
 from samlog.clock import Clock
 from samlog.errors import BusError, Unavailable
 
@@ -142,7 +142,8 @@ class KafkaConsumer:
         if has_found:
             self._found_at_s = now
         is_idle = now - self._found_at_s >= _IDLE_AFTER_S
-        wait_at_broker(self._kafka, _IDLE_FETCH_WAIT_MS if is_idle else _FETCH_WAIT_MS)
+        wait_ms = _IDLE_FETCH_WAIT_MS if is_idle else _FETCH_WAIT_MS
+        self._kafka._fetcher.config["fetch_max_wait_ms"] = wait_ms
 
     def _fetch(self, max_messages: int, timeout_ms: int) -> list[Message]:
         if self._paused:

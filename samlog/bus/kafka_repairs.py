@@ -47,8 +47,3 @@ def before_poll(consumer: KafkaConsumer) -> None:
         fetcher._next_partition_records = None
     if coordinator.rejoining:
         coordinator.request_rejoin()
-
-
-def wait_at_broker(consumer: KafkaConsumer, wait_ms: int) -> None:
-    """Lets the next requests wait so long where there is nothing; kafka-python decides it once."""
-    consumer._fetcher.config["fetch_max_wait_ms"] = wait_ms

@@ -40,11 +40,12 @@ class CurrentDay:
 
     def add(self, documents: Mapping[Key, Prepared]) -> None:
         """Adds documents; raises `Unavailable`."""
+        prepared = list(documents.values())
         with self.writing():
             if self.is_committed(wait=bool(self._ahead)):
-                self.writer().add(list(documents.values()))
+                self.writer().add(prepared)
             else:
-                self._ahead = list(documents.values())
+                self._ahead = prepared
             self.uncommitted = True
         self.recent.update(dict.fromkeys(documents))
         while len(self.recent) > RECENT_IDS:

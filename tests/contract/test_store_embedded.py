@@ -223,7 +223,6 @@ from pathlib import Path
 from samlog.clock import SystemClock
 from samlog.store.base import Document
 from samlog.store.embedded import EmbeddedStore
-from samlog.store.embedded_writer import DayWriter
 
 store = EmbeddedStore(Path(sys.argv[1]), clock=SystemClock(), writer=True)
 batch = 0
