@@ -63,6 +63,7 @@ def disturb(
     process = deployment.start()
     bus = pipeline.open_bus(deployment.settings, SystemClock())
     waiting, happened = list(plan), 0
+    seen: dict[int, int] = {}
     while process.poll() is None:
         for entry in list(waiting):
             stage, at, act = entry
@@ -70,8 +71,9 @@ def disturb(
                 waiting.remove(entry)
                 happened += 1
         stored = progress(deployment, bus, "store")
+        again(deployment, seen)
         # Further on each time: what three processes die on becomes a dead letter.
-        if tries and stored >= beyond and in_mid_batch(deployment) and not again(deployment):
+        if tries and stored >= beyond and in_mid_batch(deployment) and not sum(seen.values()):
             tries, beyond = tries - bool(insist()), stored + 3 * STORE_BATCH
         try:
             process.wait(0.01)
@@ -80,7 +82,7 @@ def disturb(
     bus.close()
     _, told = process.communicate()
     assert process.returncode == 0, told.decode("utf-8", "replace")[-3000:]
-    return happened, again(deployment)
+    return happened, again(deployment, seen)
 
 
 def in_mid_batch(deployment: Any) -> bool:
@@ -92,9 +94,10 @@ def in_mid_batch(deployment: Any) -> bool:
         return False
 
 
-def again(deployment: Any) -> int:
-    """Returns how many records the stages say that they were given a second time."""
-    return sum(int(s.get("redelivered", 0)) for s in deployment.status().values())
+def again(deployment: Any, seen: dict[int, int]) -> int:
+    """Returns how many records all processes so far, by pid, say that they were given again."""
+    seen |= {s["pid"]: int(s.get("redelivered", 0)) for s in deployment.status().values()}
+    return sum(seen.values())
 
 
 def progress(deployment: Any, bus: Any, stage: str) -> int:
