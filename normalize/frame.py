@@ -89,7 +89,10 @@ class Normalizer:
         if not context.origin:
             context.fallback = position_origin(headers, key, position)
         if len(value) > self._max:
-            value, context.whole = cut(value, self._max)
+            value, whole = cut(value, self._max)
+            if not context.sender.truncated:
+                # Who cut it before has told what the whole was.
+                context.whole = whole
         decoded = decode(value, context.sender.encoding)
         events: list[Event] = []
         for part in split(value, decoded):

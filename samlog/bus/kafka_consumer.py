@@ -6,6 +6,7 @@ lock. Assignment is cooperative: partitions that stay keep their position throug
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, OffsetAndMetadata, errors
@@ -15,6 +16,7 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 
 from samlog.bus.base import Gap, Message, TopicPartition
 from samlog.bus.kafka_cluster import Cluster
+from samlog.bus.kafka_producer import OVERHEAD_BYTES
 from samlog.bus.kafka_records import PartitionRecords
 from samlog.bus.kafka_repairs import before_poll
 from samlog.clock import Clock
@@ -114,7 +116,9 @@ class KafkaConsumer:
             receive_message_max_bytes=100_000_000 + 2 * max_record_bytes,
             metrics_enabled=False,
         )
-        self._kafka._fetcher.PartitionRecords = PartitionRecords
+        self._kafka._fetcher.PartitionRecords = partial(
+            PartitionRecords, max_record_bytes=max_record_bytes + 2 * OVERHEAD_BYTES
+        )
         self._kafka.subscribe(list(topics), listener=self._ownership)
 
     def poll(self, *, max_messages: int = 500, timeout_s: float = 0.5) -> Sequence[Message]:
