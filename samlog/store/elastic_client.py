@@ -171,8 +171,15 @@ def _short(problem: TransportError) -> str:
     return str(problem.message)[:_MAX_REASON]
 
 
+class _Lines(NdjsonSerializer):
+    """Sends finished NDJSON as it is: the original copies it twice."""
+
+    def dumps(self, data: Any) -> bytes:
+        return data if type(data) is bytes else super().dumps(data)
+
+
 def _serializers() -> dict[str, Any]:
-    fast, lines = OrjsonSerializer(), NdjsonSerializer()
+    fast, lines = OrjsonSerializer(), _Lines()
     return {
         _JSON: fast,
         "application/vnd.elasticsearch+json": fast,

@@ -89,8 +89,9 @@ class EmbeddedStore:
 
         A commit makes a segment, and segments have to be merged: few large ones are cheaper.
 
-        Every document is looked up (10 µs for each day that may hold it, 50k events a day): one
-        that happened today can only be in today's index. See `_first_days`.
+        A document is looked up in each day's index that may hold it (10 µs, 50k events a day): one
+        that happened today can only be in today's, see `_first_days`; and an index that was begun
+        by this process knows its ids, see `CurrentDay.possible`.
         """
         self._folder.lock()
         known = self._stored(documents)
@@ -254,8 +255,8 @@ class EmbeddedStore:
         with disk_errors("look up what is stored"):
             for day, reader in self._folder.readers().items():
                 ids = [d.id for d, first in first_days if first <= day.isoformat()]
-                if ids:
-                    known |= reader.present(ids)
+                if possible := self._current.possible(day, ids):
+                    known |= reader.present(possible)
         return known
 
     def _first_days(self, documents: Sequence[Document]) -> list[tuple[Document, str]]:

@@ -1,6 +1,6 @@
 """The day on which documents are received now: what is added to it, and its commits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date
@@ -81,6 +81,12 @@ class CurrentDay:
         if self._writer is None:
             self._writer = (day, DayWriter(self._folder.day_path(day)))
         return self._writer[1]
+
+    def possible(self, day: date, ids: Sequence[str]) -> Sequence[str]:
+        """Returns those of ``ids`` that the index of ``day`` may hold."""
+        if self._writer is None or self._writer[0] != day or self._writer[1].ids is None:
+            return ids
+        return self._writer[1].ids.possible(ids)
 
     def day(self) -> date:
         """Returns the day of receipt (UTC)."""

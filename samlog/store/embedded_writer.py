@@ -6,6 +6,7 @@ from pathlib import Path
 import tantivy
 
 from samlog.store.embedded_day import DayReader
+from samlog.store.embedded_ids import Ids
 from samlog.store.embedded_query import all_of
 from samlog.store.embedded_schema import (
     BLOCK_SIZE,
@@ -35,9 +36,13 @@ class DayWriter:
         self._schema = self._index.schema
         self._writer = self._index.writer(HEAP, 1)
         self._block = DayReader(path).last_block()
+        self.ids = None if self._block else Ids()
+        """Of all documents in the index, where it was empty when this writer opened it."""
 
     def add(self, documents: Sequence[tuple[Stored, Indexed]]) -> None:
         """Adds documents; they count only after `commit`."""
+        if self.ids is not None:
+            self.ids.add(stored.id for stored, _ in documents)
         block: list[Stored] = []
         size = 0
         self._block += 1

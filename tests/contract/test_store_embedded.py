@@ -286,6 +286,8 @@ def test_a_full_disk_is_unavailable_and_nothing_is_lost_or_doubled(
 class SlowWriter:
     """Commits when it is told to; a document may not be added meanwhile."""
 
+    ids = None
+
     def __init__(self, writer: DayWriter) -> None:
         self._writer = writer
         self.may_commit = threading.Event()
