@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from normalize.decode import encode
 from normalize.samples_update import SAMPLES
 from normalize.step import encode_event
+from samlog.ecs_types import coerce
 from samlog.errors import BadEvent
 from samlog.event import Event
 
@@ -78,7 +79,9 @@ def intact(events: list[Event], data: bytes) -> bool:
     suppress_health_check=list(HealthCheck),
 )
 @given(seed=st.integers(0, 2**63))
-def test_mutated_records_raise_nothing_but_bad_event(normalize: Many, seed: int) -> None:
+def test_mutated_records_raise_nothing_but_bad_event_and_give_valid_ecs(
+    normalize: Many, seed: int
+) -> None:
     chance = random.Random(seed)
     for _ in range(PER_EXAMPLE):
         data = mutate(chance, chance.choice(SEEDS))
@@ -91,7 +94,10 @@ def test_mutated_records_raise_nothing_but_bad_event(normalize: Many, seed: int)
             note(f"source {source!r}, record {data!r}")
             raise
         for event in events:
-            orjson.loads(encode_event(event))
+            document = orjson.loads(encode_event(event))
+            typed = dict(document)
+            moved = coerce(typed)
+            assert (moved, typed) == ([], document), (source, data)
 
 
 @settings(max_examples=500, deadline=None, database=None)
