@@ -24,6 +24,7 @@ from normalize.frame import Normalizer
 from normalize.registry import Registry
 from normalize.step import NormalizeStep
 from samlog.bus.base import Message
+from samlog.cli.stage_ import GC_THRESHOLDS
 
 DATA = Path(__file__).parents[1] / "../shared/data"
 HEADERS = {
@@ -173,7 +174,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=8_000, help="records of a source (8,000)")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    gc.set_threshold(50_000, 20, 100)  # as `samlog stage` does
+    gc.set_threshold(*GC_THRESHOLDS)
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}; CPU time, one core")
     for name in SOURCES:
         try:

@@ -1,13 +1,15 @@
 """JSON as logs contain it: strict first, then what people's software really writes.
 
-Accepted beyond RFC 8259, with the tag ``lenient_json``: NaN and Infinity (become null), raw control
-characters in strings, half surrogate pairs (become U+FFFD). Of duplicate keys the last one counts,
-as everywhere; ``event.original`` keeps them all. Deeper than 1,024 levels is not JSON to us.
+Accepted beyond RFC 8259, with the tag ``lenient_json``: NaN, Infinity and numbers that no float
+holds (become null), raw control characters in strings, half surrogate pairs (become U+FFFD). Of
+duplicate keys the last one counts, as everywhere; ``event.original`` keeps them all. Deeper than
+1,024 levels is not JSON to us.
 """
 
 import json
 import re
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -23,11 +25,21 @@ _SPACE = re.compile(r"[\s,]*")
 _AFTER_NAME = re.compile(r"[\s:]*")
 
 
-def _bounded_int(digits: str) -> float:
-    return int(digits) if len(digits) <= 18 else float(digits)
+def _bounded_int(digits: str) -> Any:
+    return int(digits) if len(digits) <= 18 else _finite(digits)
 
 
-_LENIENT = json.JSONDecoder(strict=False, parse_constant=lambda _: None, parse_int=_bounded_int)
+def _finite(digits: str) -> Any:
+    number = float(digits)
+    return number if isfinite(number) else None
+
+
+_LENIENT = json.JSONDecoder(
+    strict=False,
+    parse_constant=lambda _: None,
+    parse_int=_bounded_int,
+    parse_float=_finite,
+)
 
 
 def load(text: str | bytes) -> tuple[Any, bool]:

@@ -27,7 +27,11 @@ TICK_S = 0.2
 
 
 class BadRelease(SamlogError):
-    """The records of all units fail with an internal error: the stage stops, its backlog stays."""
+    """The records of all units fail with an internal error: the stage stops, its backlog stays.
+
+    All are those of which a record went well since the process started: what one unit sends does
+    not stop the others. Where none did, those that fail.
+    """
 
 
 @dataclass
@@ -92,6 +96,7 @@ class Loop:
         self._committed: dict[TopicPartition, int] = {}
         self._failures = 0
         self._suspects: Counter[str] = Counter()
+        self._well: set[str] = set()
         self._last_tick = self._last_lag = clock.monotonic_s()
         self._log = log.get("loop", stage=stage.step.name)
 
@@ -259,8 +264,11 @@ class Loop:
         self.counts.taken += len(messages)
         self.counts.sent += len(outputs)
         self.counts.rejected += len(rejections)
+        failed = Counter(unit_of(rejection.message) for rejection in rejections)
         for unit, n in Counter(unit_of(m) for m in messages).items():
             count("events_received_total", n, stage=name, unit=unit)
+            if failed[unit] < n:
+                self._well.add(unit)
         for topic, n in Counter(record.topic for record in outputs).items():
             self.counts.by_topic[topic] += n
             count("events_sent_total", n, stage=name, topic=topic)
@@ -291,7 +299,8 @@ class Loop:
         self._metrics.count("errors_total", stage=self.stage.step.name, kind="internal")
         if self._suspects.total() == 1:
             self._log.error("internal_error", unit=unit, offset=message.offset, exc_info=bug)
-        if self._suspects.total() >= FAILING_RECORDS:
+        # A unit of which records went well may be hit by what another one sends: it goes on.
+        if self._suspects.total() >= FAILING_RECORDS and self._well <= self._suspects.keys():
             raise BadRelease(
                 f"{FAILING_RECORDS} records in a row failed with an internal error "
                 f"(units {', '.join(sorted(self._suspects))}; last: {bug!r}); the backlog stays "

@@ -137,9 +137,9 @@ def parse(raw: RawEvent) -> Event:
     uid = fields.get("uid", fields.get("uids"))
     if uid:
         event["zeek.session_id"] = uid
-    duration = fields.get("duration", fields.get("rtt"))
-    if isinstance(duration, (int, float)) and log.name in ("connection", "dns"):
-        event["event.duration"] = round(duration * 1e9)
+    duration = _nanoseconds(fields.get("duration", fields.get("rtt")))
+    if duration is not None and log.name in ("connection", "dns"):
+        event["event.duration"] = duration
     mapper = MAPPERS.get(log.name)
     if mapper is not None:
         mapper(event, fields)
@@ -172,6 +172,14 @@ def _flatten(out: dict[str, Any], prefix: str, node: Mapping[str, Any], depth: i
             _flatten(out, name + ".", value, depth - 1)
         else:
             out[name] = capped(value) if isinstance(value, (dict, list)) else value
+
+
+def _nanoseconds(seconds: Any) -> int | None:
+    """Returns ``event.duration``; None for what is no number or does not fit its type, a long."""
+    if type(seconds) not in (int, float) or not 0 <= seconds < 1e9:
+        return None
+    duration: int = round(seconds * 1e9)
+    return duration
 
 
 def _time(value: Any) -> datetime | str | None:

@@ -33,7 +33,17 @@ SEEDS = [
 SOURCES = (b"", b"linux_auth", b"linux_syslog", b"zeek_dns", b"apache_access", b"windows", b"x")
 PIECES = (
     *(b"\0", b"\xff\xfe", b"\xe6", b"\\", b'"', b"'", b"{", b"}", b"[", b"]", b"<", b">", b"\n"),
-    *(b"%s" % (b"9" * 40), b"-1", b"NaN", b"null", b"true", b"1e999", b"\\ud800", b"9999-12-31"),
+    *(
+        b"%s" % (b"9" * 40),
+        b"-1",
+        b"NaN",
+        b"null",
+        b"true",
+        b"1e999",
+        b"1e300",
+        b"\\ud800",
+        b"9999-12-31",
+    ),
     *("æøåäö".encode(), b" ; COMMAND=", b" from ", b" port ", b": ", b"<13>", b"<Event>", b"\x1b"),
 )
 

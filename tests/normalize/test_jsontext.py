@@ -22,6 +22,7 @@ VALUES = st.recursive(
         ('{"a":"\\ud800x"}', {"a": "\ufffdx"}),
         ('{"a":"\\ud83d\\ude00\\udc00"}', {"a": "😀\ufffd"}),
         ('{"a":"\\\\ud800\\u0001\\ud800"}', {"a": "\\ud800\x01\ufffd"}),
+        ('{"a":1e999,"b":-1e999,"c":1}', {"a": None, "b": None, "c": 1}),
     ],
 )
 def test_what_software_writes_is_read_leniently(text: str, value: object) -> None:

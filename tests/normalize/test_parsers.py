@@ -101,6 +101,12 @@ def test_deep_request_parameters_are_kept_as_text(one: One) -> None:
     assert orjson.dumps(event)
 
 
+@pytest.mark.parametrize("seconds", [1e300, -1, True, "0.1", 1e15])
+def test_an_impossible_duration_of_zeek_is_left_out(one: One, seconds: object) -> None:
+    event = one(orjson.dumps({"_path": "dns", "ts": 1.0, "rtt": seconds}))
+    assert "event.duration" not in event
+
+
 @pytest.mark.parametrize("path", ["x" * 500, "../etc", "CONN", "", 7, None])
 def test_the_dataset_of_a_zeek_log_is_never_the_senders_choice(one: One, path: object) -> None:
     event = one(orjson.dumps({"_path": path, "ts": 1.7e9, "uid": "C", "a": 1}))

@@ -13,7 +13,7 @@ from samlog.bus.embedded_consumer import EmbeddedConsumer
 from samlog.clock import SystemClock
 from samlog.deadletter import Quota, original
 from samlog.errors import BadEvent, Unavailable
-from samlog.event import DLQ
+from samlog.event import DLQ, raw_topic
 from samlog.journal import Journal
 from samlog.loop import BadRelease, Loop, Stage
 from samlog.metrics import Metrics
@@ -86,10 +86,11 @@ class Rig:
         self.bus.create_topics([IN, OUT, DLQ])
         self.step = Upper()
         self.metrics = Metrics()
+        self.topics = [IN]
         self.loop = self.new_loop()
 
     def new_loop(self) -> Loop:
-        stage = Stage(self.step, "samlog.upper", [IN], batch=100)
+        stage = Stage(self.step, "samlog.upper", self.topics, batch=100)
         journal = Journal(self.folder / "upper.note")
         return Loop(stage, self.bus, journal, SystemClock(), self.metrics, Quota(10))
 
@@ -172,6 +173,23 @@ def test_the_stage_stops_when_all_records_of_all_units_fail_by_a_bug(rig: Rig) -
             rig.loop.turn()
 
     assert rig.lag() >= 500
+
+
+def test_what_one_unit_sends_does_not_stop_a_stage_that_works_for_another(rig: Rig) -> None:
+    other = raw_topic("enhedb")
+    rig.bus.create_topics([other])
+    rig.topics = [IN, other]
+    rig.restart()
+    rig.put(b"a", topic=other)
+    rig.loop.turn()
+    rig.put(*[b"bug"] * 1_500)
+    rig.put(b"b", topic=other)
+
+    for _ in range(20):
+        rig.loop.turn()
+
+    assert [m.value for m in rig.got(OUT)] == [b"A", b"B"]
+    assert len(rig.got(DLQ)) == 1_500
 
 
 def test_bad_events_alone_never_stop_the_stage(rig: Rig) -> None:
