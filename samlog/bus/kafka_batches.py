@@ -65,20 +65,18 @@ class BatchBuilder(DefaultRecordBatchBuilder):  # type: ignore[misc]
         """Returns the batch, compressed where that makes it smaller."""
         body = b"".join(self._parts)
         self._parts = []
-        packed = self._compressed(body)
-        is_smaller = len(packed) < len(body)
-        self._buffer += packed if is_smaller else body
-        self.write_header(is_smaller)
         batch: bytearray = self._buffer
-        return batch
-
-    def _compressed(self, body: bytes) -> bytes:
         if self._compression_type != self.CODEC_LZ4:
-            return body
+            batch += body
+            super().build()
+            return batch
         # Java's reader takes independent blocks only.
         size = lz4.frame.BLOCKSIZE_MAX4MB
-        packed: bytes = lz4.frame.compress(body, block_size=size, block_linked=False)
-        return packed
+        packed = lz4.frame.compress(body, block_size=size, block_linked=False)
+        is_smaller = len(packed) < len(body)
+        batch += packed if is_smaller else body
+        self.write_header(is_smaller)
+        return batch
 
 
 def install() -> None:

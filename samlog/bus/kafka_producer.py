@@ -76,9 +76,9 @@ class KafkaProducer:
         self._unflushed_bytes += size + around
 
     def _queue(self, record: Record) -> None:
-        """Hands over to kafka-python's accumulator: its ``send`` costs 9 µs a record more.
+        """Hands over to kafka-python's accumulator.
 
-        That checks, for each record, what `Record` and `send` have made sure of.
+        Its own ``send`` checks, for each record, what `Record` and `send` have made sure of.
         """
         kafka = self._connected()
         headers = list(record.headers.items())

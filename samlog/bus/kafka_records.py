@@ -155,24 +155,20 @@ class _Content:
             self.skip(size)
             return passed_ms, number, b"", {}
         whole, at = _varint(self.data, at)
+        whole = max(0, whole)
         left = size - (at - self.pos)
-        if not 0 <= whole <= left:
+        if whole > left:
             raise ValueError(f"a value of {whole} bytes in a record of {size}")
         value = self.data[at : min(at + whole, self.pos + keep)]
         self.pos = at
         digest = sha256()
         self.skip(whole, digest.update)
         self.skip(left - whole)
-        length = str(whole).encode()
-        return (
-            passed_ms,
-            number,
-            value,
-            {
-                H_FULL_LENGTH: length,
-                H_FULL_SHA256: digest.hexdigest().encode(),
-            },
-        )
+        told = {
+            H_FULL_LENGTH: str(whole).encode(),
+            H_FULL_SHA256: digest.hexdigest().encode(),
+        }
+        return passed_ms, number, value, told
 
     def skip(self, size: int, seen: Callable[[bytes], object] = len) -> None:
         """Goes ``size`` bytes on; gives them to ``seen``, in their order."""

@@ -518,6 +518,28 @@ def test_a_header_name_that_is_not_utf8_holds_up_nothing(
     assert messages[1].headers == {"a": b"1", "??": b"2", "b": b""}
 
 
+@pytest.mark.parametrize("compression", ["gzip", "lz4", "zstd"])
+def test_of_a_record_that_is_too_long_when_unpacked_the_beginning_is_read(
+    connect: Connect, kafka_address: str, group: str, compression: str
+) -> None:
+    bus = connect(kafka_address, partitions=1)
+    topic = new_topic(bus)
+    set_topic(kafka_address, topic, "compression.type", "producer")
+    foreign = ForeignProducer(
+        bootstrap_servers=kafka_address, compression_type=compression, max_request_size=1 << 26
+    )
+    foreign.send(topic, b"0" * 5_000_000, b"key", headers=[("a", b"1")])
+    foreign.send(topic, b"after")
+    foreign.flush()
+    foreign.close()
+
+    cut, after = take(bus.consumer(group, [topic]), 2)
+
+    assert LIMIT < len(cut.value) < 2 * LIMIT
+    assert cut.headers["full-length"] == b"5000000"
+    assert after.value == b"after"
+
+
 def test_a_null_value_and_a_null_header_are_read_as_empty(
     connect: Connect, kafka_address: str, group: str
 ) -> None:

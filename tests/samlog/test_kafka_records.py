@@ -78,9 +78,11 @@ def test_a_batch_of_ours_is_that_of_kafka_python_byte_for_byte(rows: list[Row]) 
     assert batch_of(rows, made_by=BatchBuilder) == batch_of(rows)
 
 
-@given(rows=ROWS)
-def test_a_compressed_batch_of_ours_is_read_by_kafka_python(rows: list[Row]) -> None:
-    batch = MemoryRecords(batch_of(rows, LZ4, BatchBuilder)).next_batch()
+@given(rows=ROWS, compression=st.sampled_from(CODECS))
+def test_a_compressed_batch_of_ours_is_read_by_kafka_python(
+    rows: list[Row], compression: int
+) -> None:
+    batch = MemoryRecords(batch_of(rows, compression, BatchBuilder)).next_batch()
 
     assert batch.validate_crc()
     assert [(r.key, r.value, r.headers) for r in batch] == rows
@@ -139,6 +141,16 @@ def test_of_a_record_whose_key_is_too_long_nothing_is_kept_but_its_place(key: by
     cut, behind = read(batch_of(rows, LZ4), limit=200)
 
     assert (cut.offset, cut.key, len(cut.value) < 200) == (0, None, True)
+    assert behind.value == b"b"
+
+
+@pytest.mark.usefixtures("chunk")
+def test_a_record_that_is_too_long_by_its_headers_loses_these() -> None:
+    rows: list[Row] = [(b"k", None, [("tz", b"x" * 500)] * 3), (None, b"b", [])]
+
+    cut, behind = read(batch_of(rows, LZ4), limit=200)
+
+    assert (cut.value, cut.headers["full-length"]) == (b"", b"0")
     assert behind.value == b"b"
 
 
