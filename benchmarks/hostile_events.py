@@ -55,7 +55,7 @@ def _take(bait: Bait, test: FieldTest) -> None:
         if isinstance(test.arg, str):
             bait.words.append(test.arg)
         return
-    for key in keys_of(test.slot):
+    for key in sorted(keys_of(test.slot)):
         if key in bait.head:
             continue
         if test.op in {"contains", "starts", "ends"}:
