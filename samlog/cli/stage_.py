@@ -199,8 +199,13 @@ def run_loop(
             **(reloader.told() if reloader else {}),
         }
 
+    noted = 0
+
     def stopping() -> bool:
-        status.write(told())
+        nonlocal noted
+        # At once: a process that is killed within the second would take the count with it.
+        status.write(told(), now=loop.counts.redelivered > noted)
+        noted = loop.counts.redelivered
         if house is not None:
             house.turn()
         asked = control.take_reload()
