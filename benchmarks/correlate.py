@@ -22,6 +22,7 @@ from detect.correlate.step import CorrelateStep
 from detect.correlate.window import Match
 from detect.rule import Rule
 from samlog.bus.base import Message
+from samlog.cli.stage_ import GC_THRESHOLDS
 from samlog.clock import SystemClock
 from samlog.event import MATCHES
 
@@ -111,7 +112,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (5)")
     parser.add_argument("--types", nargs="*", default=list(KINDS), help="which types (all)")
     options = parser.parse_args()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(*GC_THRESHOLDS)
     print(f"machine: {machine()}; {options.matches:,} matches a run, {options.rounds} rounds")
     calibrate()
     count = options.matches

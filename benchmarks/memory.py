@@ -22,6 +22,7 @@ from benchmarks.detect import calibrate, normalise, read
 from detect.engine import Engine
 from detect.step import DetectStep
 from samlog.bus.base import Message
+from samlog.cli.stage_ import GC_THRESHOLDS
 from samlog.clock import SystemClock
 from samlog.event import EVENTS
 
@@ -73,7 +74,7 @@ def main() -> None:
         cache = options.cache or Path(made)
         engine = Engine.load([options.shared / "sigmahq"], mode="ecs", cache_dir=cache)
     loaded = time.process_time()
-    gc.set_threshold(50_000, 20, 100)  # as the stage does
+    gc.set_threshold(*GC_THRESHOLDS)
     step = DetectStep(engine, SystemClock())
     prepared = time.process_time() - loaded
     print(

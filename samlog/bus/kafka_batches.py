@@ -20,10 +20,12 @@ Header = tuple[str, bytes | None]
 class BatchBuilder(DefaultRecordBatchBuilder):  # type: ignore[misc]
     """Keeps the parts of the records as they come and joins them once, when the batch is built."""
 
+    _first_timestamp: int | None
+    _max_timestamp: int
+
     def __init__(self, *args: object, **settings: object) -> None:
         super().__init__(*args, **settings)
         self._parts: list[bytes] = []
-        self._first_ms = 0
         self._size: int = self.HEADER_STRUCT.size
 
     def append(
@@ -37,19 +39,16 @@ class BatchBuilder(DefaultRecordBatchBuilder):  # type: ignore[misc]
         """Takes a record; returns None when the batch has others and no room for this one."""
         if timestamp is None:
             timestamp = int(time.time() * 1000)
-        first = not self._parts
-        if first:
-            self._first_ms = timestamp
-        passed = timestamp - self._first_ms
+        if self._first_timestamp is None:
+            self._first_timestamp = self._max_timestamp = timestamp
+        passed = timestamp - self._first_timestamp
         head = b"\0%b%b%b%b" % (_varint(passed), _varint(offset), _sized(key), _size_of(value))
         tail = _headers(headers)
         size = len(head) + len(value or b"") + len(tail)
         start = _varint(size)
         total = len(start) + size
-        if not first and self._size + total > self._batch_size:
+        if self._parts and self._size + total > self._batch_size:
             return None
-        if first:
-            self._first_timestamp = self._max_timestamp = timestamp
         self._max_timestamp = max(self._max_timestamp, timestamp)
         self._parts += (start + head, value or b"", tail)
         self._size += total
@@ -101,7 +100,7 @@ def _size_of(value: bytes | None) -> bytes:
 
 
 def _sized(value: bytes | None) -> bytes:
-    return _varint(-1) if value is None else _varint(len(value)) + value
+    return _size_of(value) + (value or b"")
 
 
 def _headers(headers: Sequence[Header]) -> bytes:

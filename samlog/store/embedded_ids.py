@@ -21,8 +21,7 @@ class Ids:
         """Takes ids."""
         bits = self._bits
         for id_ in ids:
-            number = hash(id_)
-            low, high = number & _MASK, number >> _BITS & _MASK
+            low, high = _places(id_)
             bits[low >> 3] |= 1 << (low & 7)
             bits[high >> 3] |= 1 << (high & 7)
 
@@ -31,8 +30,12 @@ class Ids:
         bits = self._bits
         found = []
         for id_ in ids:
-            number = hash(id_)
-            low, high = number & _MASK, number >> _BITS & _MASK
+            low, high = _places(id_)
             if bits[low >> 3] >> (low & 7) & 1 and bits[high >> 3] >> (high & 7) & 1:
                 found.append(id_)
         return found
+
+
+def _places(id_: str) -> tuple[int, int]:
+    number = hash(id_)
+    return number & _MASK, number >> _BITS & _MASK
