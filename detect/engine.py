@@ -16,7 +16,7 @@ from detect.build import Built, build
 from detect.compile import Predicate, bind
 from detect.evaluate import matched_fields
 from detect.filters import Filter
-from detect.index import keys_of
+from detect.index import Group, keys_of
 from detect.logsource import SAME, Fields
 from detect.noting import Noter, noter
 from detect.places import Placed
@@ -107,6 +107,7 @@ class Engine:
         """What filters took away and nobody has looked at yet."""
         self._predicates: list[Predicate | None] = list(bind(built.program))
         self._routes = Routes(built, mode, scanners or Scanners())
+        self._of = self._routes.of
         self._searched: dict[str, bool] = {}
         self._fired: Counter[int] = Counter()
         self._noters: dict[int, Noter] = {}
@@ -163,7 +164,7 @@ class Engine:
         """
         self.stats.events += 1
         self.cut = ()
-        members = self.routed = self._routes.of(event)
+        members = self.routed = self._of(event)
         if not members.numbers:
             return []
         self._current = None
@@ -181,16 +182,29 @@ class Engine:
     def _candidates(
         self, members: Members, event: Mapping[str, Any], line: bytes | None
     ) -> Sequence[int]:
+        group = members.group
+        if group is None:
+            return self._candidates_of_all(members, event, line)
+        mask = group.candidates(event, self._haystack, line)
+        if group.heavies:
+            self._take_over(group, event)
+        return (members.chosen.get(mask) or members.choose(mask)) if mask else ()
+
+    def _candidates_of_all(
+        self, members: Members, event: Mapping[str, Any], line: bytes | None
+    ) -> Sequence[int]:
         found: set[int] = set()
         for numbers, group in members.groups:
             mask = group.candidates(event, self._haystack, line)
             if group.heavies:
-                self._current = self._current or self._view(event)
-                self._current.note(group.noted(), group.cut())
-            if len(members.groups) == 1:
-                return (members.chosen.get(mask) or members.choose(mask)) if mask else ()
+                self._take_over(group, event)
             found.update([numbers[bit] for bit in bits(mask)])
         return sorted(found)
+
+    def _take_over(self, group: Group, event: Mapping[str, Any]) -> None:
+        """Keeps what the prefilter found in heavy values for the predicates."""
+        self._current = self._current or self._view(event)
+        self._current.note(group.noted(), group.cut())
 
     def _haystack_of(self, event: Mapping[str, Any]) -> str:
         """Returns the text in which keywords are looked for; most events get no view but for it."""

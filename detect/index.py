@@ -117,7 +117,8 @@ class Group:
                 wide |= masks[1]
         for key, table in shape.late:
             if mask & table.concerned:
-                passed, found = table.compute(lookup(event, key))
+                value = event[key] if key.__class__ is str else lookup(event, key)
+                passed, found = table.compute(value)
                 mask &= passed
                 wide |= found
         if self._keywords is not None and mask & self._keywords.concerned:

@@ -3,7 +3,8 @@
 Two ways to the same answer. Over the values: they are joined and folded, and scanned. Over the
 JSON line that the event came in: one scan of bytes, several times cheaper; it may find more than
 the values hold (names of fields), never less. The line serves only where a literal is written in
-it just as in a value: all ASCII, and nothing escaped as ``\\u0041`` or ``\\/``.
+it just as in a value: where nothing is escaped as ``\\u0041`` or ``\\/``, where no character
+folds to ASCII that is not, and, if a literal is not ASCII, where the whole line is.
 """
 
 import re
@@ -52,6 +53,7 @@ class KeywordTable:
                 self._always |= found
         self._none_found = self._split(self._always)
         ascii_only = {text: found for text, found in in_line.items() if text.isascii()}
+        self._is_ascii = len(ascii_only) == len(in_line)
         self._line_bits = list(ascii_only.values())
         self._spelt = [orjson.dumps(text)[1:-1] for text in ascii_only]
         self._scan_line: LineScanner | None = None
@@ -77,6 +79,8 @@ class KeywordTable:
 
     def of_line(self, line: bytes) -> tuple[int, int] | None:
         """Returns at least the rules of `of_values`, or None where the line will not do."""
+        if not self._is_ascii and not line.isascii():
+            return None
         numbers = (self._scan_line or self.line_scanner())(line)
         if numbers is None:
             return None

@@ -14,7 +14,6 @@ from detect.text import fold
 MAX_DEPTH = 32
 MAX_FIELDS = 20_000
 NOT_NAMED: LogSource = ("", "", "")
-_NESTED = frozenset({dict, list})
 
 
 def flatten_raw(event: dict[str, Any]) -> dict[str, Any]:
@@ -23,18 +22,23 @@ def flatten_raw(event: dict[str, Any]) -> dict[str, Any]:
     Deeper than 32 levels, and beyond 20,000 fields, an object stays whole. An event without
     nested objects is returned itself.
     """
+    kinds = set(map(type, event.values()))
+    if dict not in kinds and (list not in kinds or not any(map(_has_objects, event.values()))):
+        return event
     inner = event.get("Event")
     if isinstance(inner, Mapping) and isinstance(inner.get("System"), Mapping):
         return _windows_event(inner)
     winlog = event.get("winlog")
     if isinstance(winlog, Mapping) and "channel" in winlog:
         return _winlogbeat(event, winlog)
-    if _NESTED.isdisjoint(map(type, event.values())):
-        return event
     flat: dict[str, Any] = {}
     for key, value in event.items():
         _flatten(key, value, flat, 1)
     return flat
+
+
+def _has_objects(value: Any) -> bool:
+    return value.__class__ is list and dict in map(type, value)
 
 
 def _flatten(name: str, value: Any, flat: dict[str, Any], depth: int) -> None:
@@ -44,7 +48,7 @@ def _flatten(name: str, value: Any, flat: dict[str, Any], depth: int) -> None:
             return
         for key, part in value.items():
             _flatten(f"{name}.{key}", part, flat, depth + 1)
-    elif value.__class__ is list and any(part.__class__ is dict for part in value):
+    elif _has_objects(value):
         _flatten_list(name, value, flat, depth)
     else:
         _put(flat, name, value)

@@ -37,17 +37,18 @@ class Members:
 
     ``groups`` are one index of them all, or those of the single sources; each with its variants.
     ``sources`` are indexes of `Built.sources`; ``chosen`` the variants of masks met before, where
-    there is one index. ``enough`` is for whoever looks at some events of each kind: the units of
-    which it has seen enough.
+    there is one index, ``group``. ``enough`` is for whoever looks at some events of each kind: the
+    units of which it has seen enough.
     """
 
-    __slots__ = ("chosen", "enough", "groups", "numbers", "sources")
+    __slots__ = ("chosen", "enough", "group", "groups", "numbers", "sources")
 
     def __init__(
         self, numbers: tuple[int, ...], groups: Groups, sources: frozenset[int] = frozenset()
     ) -> None:
         self.numbers = numbers
         self.groups = groups
+        self.group = groups[0][1] if len(groups) == 1 else None
         self.sources = sources
         self.chosen: dict[int, tuple[int, ...]] = {}
         self.enough: set[str] = set()
@@ -76,6 +77,8 @@ class Routes:
             for i in variant.sources:
                 self._by_source.setdefault(i, []).append(number)
         self._prepared = False
+        self.of = self._of_raw if mode == "raw" else self._of_normalised
+        """Takes an event and returns what it is asked about."""
 
     def prepare(self) -> None:
         """Builds the index of every kind of event that the tables name; see `Engine.prepare`."""
@@ -89,10 +92,7 @@ class Routes:
             group.make_ready()
         self._prepared = True
 
-    def of(self, event: Mapping[str, Any]) -> Members:
-        """Returns what an event is asked about."""
-        if self._mode == "raw":
-            return self._of_raw(event)
+    def _of_normalised(self, event: Mapping[str, Any]) -> Members:
         sources = self.sources.route(event)
         return self._members.get(sources) or self._new(sources, sources)
 

@@ -22,7 +22,13 @@ Scanner = Callable[[str], Sequence[int]]
 
 LineScanner = Callable[[bytes], Sequence[int] | None]
 """Takes a line of JSON; returns the numbers of the literals in it, or None: they might be in it
-in another spelling, as non-ASCII text or escaped as ``\\u0041`` or ``\\/``."""
+in another spelling, escaped as ``\\u0041`` or ``\\/`` or as one of `FOLDED_TO_ASCII`."""
+
+FOLDED_TO_ASCII = (
+    "\xdf\u0130\u0149\u017f\u01f0\u1e96\u1e97\u1e98\u1e99\u1e9a\u1e9e\u212a"
+    "\ufb00\ufb01\ufb02\ufb03\ufb04\ufb05\ufb06"
+)
+"""All characters but ASCII that `str.casefold` turns into something with ASCII in it."""
 
 CHUNK_CHARS = 16_384
 """A longer text is read in parts, so that the list of overlapping matches stays short."""
@@ -132,8 +138,10 @@ def _hyperscan(
     return scan
 
 
-_OTHER_SPELLING = re.compile(rb"[\x80-\xff]|(?<!\\)(?:\\\\)*\\[u/]")
-_FLAGGED = rb"[\x80-\xff]|(?:^|[^\\])(?:\\\\)*\\[u/]"
+_FOLDED = "|".join(FOLDED_TO_ASCII).encode()
+_IS_FOLDED = re.compile(_FOLDED)
+_IS_ESCAPED = re.compile(rb"(?<!\\)(?:\\\\)*\\[u/]")
+_FLAGGED = _FOLDED + rb"|(?:^|[^\\])(?:\\\\)*\\[u/]"
 
 
 def line_scanner(literals: Sequence[bytes]) -> LineScanner:
@@ -157,9 +165,16 @@ def _plain_line_scanner(literals: Sequence[bytes]) -> LineScanner:
     find = aho_corasick([literal.decode("ascii").lower() for literal in literals])
 
     def scan(line: bytes) -> Sequence[int] | None:
-        return None if _OTHER_SPELLING.search(line) else find(line.decode("ascii").lower())
+        return None if _is_otherwise(line) else find(line.lower().decode("latin-1"))
 
     return scan
+
+
+def _is_otherwise(line: bytes) -> bool:
+    """Tells whether a literal might be in a line in another spelling."""
+    if not line.isascii() and _IS_FOLDED.search(line):
+        return True
+    return (b"\\u" in line or b"\\/" in line) and bool(_IS_ESCAPED.search(line))
 
 
 def _bytes(text: str) -> bytes:

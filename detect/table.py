@@ -99,6 +99,8 @@ class Table:
 
     def compute(self, value: Any) -> Masks:
         """Returns the masks of a value that is there. O(length of the value)."""
+        if value.__class__ is int:
+            value = scalar_text(value)
         if value.__class__ is str and len(value) <= HEAVY_CHARS:
             found, hits = self._of(value)
             if found:
@@ -199,10 +201,10 @@ class Table:
 
     def other(self, value: Any) -> Masks:
         """Returns the masks of a value that is no string; a number's are kept under its text."""
-        if value.__class__ is int:
-            text = scalar_text(value)
-            return self.cache.get(text) or self.miss(text)
-        return self.compute(value)
+        if value.__class__ is not int:
+            return self.compute(value)
+        text = scalar_text(value)
+        return self.cache.get(text) or self.miss(text)
 
 
 def _where(kind: str, literal: str) -> Callable[[str], bool] | None:

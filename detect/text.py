@@ -307,7 +307,7 @@ class View:
     were shown a part only; `WORDS` stands for keywords.
     """
 
-    __slots__ = ("_keywords", "_low", "_raw", "cut", "event", "low", "raw", "searched")
+    __slots__ = ("_haystack", "_keywords", "_low", "_raw", "cut", "event", "low", "raw", "searched")
 
     def __init__(
         self,
@@ -321,6 +321,7 @@ class View:
         self.raw = Raw(event, self.low)
         self.searched = searched
         self._keywords: tuple[str, ...] | None = None
+        self._haystack: str | None = None
         self._low: Heavy | None = None
         self._raw: Heavy | None = None
 
@@ -386,7 +387,9 @@ class View:
 
     def haystack(self) -> str:
         """Returns all keyword texts folded, with a NUL between them."""
-        return self.words(lowered=True).joined()
+        if self._haystack is None:
+            self._haystack = self.words(lowered=True).joined()
+        return self._haystack
 
     def exists(self, slot: Slot) -> bool:
         """Tells whether the field is there, be it null."""

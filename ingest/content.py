@@ -189,15 +189,22 @@ def _is_ndjson(head: bytes) -> bool:
 
 
 def read_pieces(path: Path, limit: int, framing: str = "auto") -> Iterator[Piece]:
+    """Yields what `read_lists` does, one by one."""
+    for pieces in read_lists(path, limit, framing):
+        yield from pieces
+
+
+def read_lists(path: Path, limit: int, framing: str = "auto") -> Iterator[list[Piece]]:
     """Yields the events of a finite file from its beginning, for commands that need no bus.
 
-    What is damaged gives what can be read. Raises `OSError`.
+    As many at once as one `CHUNK` of it completes. What is damaged gives what can be read. Raises
+    `OSError`.
     """
     content = open_content(path)
     try:
         splitter = splitter_for(content, path, framing)(limit)
         while data := content.read():
-            yield from splitter.feed(data)
-        yield from splitter.finish()
+            yield splitter.feed(data)
+        yield splitter.finish()
     finally:
         content.close()

@@ -1,6 +1,7 @@
 """The prefilter may cost time, never a match: held against the full scan on random rules."""
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,6 +37,8 @@ SNIPPETS = (
     "/",
     '"',
     "é",
+    "k",
+    "\N{KELVIN SIGN}",
     "ß",
     "Σ",
     "1",
@@ -355,6 +358,27 @@ def test_a_line_is_used_only_where_nothing_is_spelt_otherwise(
     assert table.of_line('{"m":"blå"}'.encode()) is None
     assert table.of_line(b'{"m":"mimi\\u006batz"}') is None
     assert table.of_line(b'{"m":"a\\/b"}') is None
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_danish_letters_leave_a_line_of_use_and_what_folds_to_ascii_does_not(
+    plain: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if plain:
+        monkeypatch.setattr(scan, "hyperscan", None)
+    table = keyword_table(["mimikatz", "ss"])
+
+    assert table.of_line('{"m":"MimiKatz på Ærø"}'.encode()) == (0b01, 0)
+    assert table.of_line('{"m":"Straße"}'.encode()) is None
+    assert table.of_line('{"m":"mimi\N{KELVIN SIGN}atz"}'.encode()) is None
+
+
+def test_every_character_that_folds_to_ascii_is_known() -> None:
+    everything = map(chr, range(0x80, sys.maxunicode + 1))
+
+    found = [char for char in everything if any(part.isascii() for part in char.casefold())]
+
+    assert "".join(found) == scan.FOLDED_TO_ASCII
 
 
 def test_without_hyperscan_lines_are_scanned_by_the_other_one(
