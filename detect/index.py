@@ -83,6 +83,7 @@ class Group:
             Table(slot, self.size, clauses, scanners, self.heavies)
             for slot, clauses in placed.items()
         ]
+        self._by_slot = {table.slot: table for table in self._tables}
         self._keys = frozenset(key for table in self._tables for key in keys_of(table.slot))
         self._shapes: dict[frozenset[str], _Shape] = {}
         self._by_keys: dict[tuple[str, ...], _Shape] = {}
@@ -108,10 +109,12 @@ class Group:
             if not mask:
                 return 0
             value = event[key] if key.__class__ is str else lookup(event, key)
-            if value.__class__ is str:
+            kind = value.__class__
+            # True and 1.0 are keys like 1, and no numbers of an event's.
+            if kind is str or kind is int:
                 masks = cache.get(value) or table.miss(value)
             else:
-                masks = table.other(value)
+                masks = table.compute(value)
             mask &= masks[0]
             if masks[1]:
                 wide |= masks[1]
@@ -131,6 +134,22 @@ class Group:
         if self.events % MAX_CACHED == 0:
             self._tidy()
         return mask
+
+    def rule_out(self, bit: int, slot: Slot, event: Mapping[str, Any]) -> None:
+        """Keeps that a rule does not fire with what ``event`` has in ``slot``.
+
+        For a rule that reads this slot only: it is asked once for each value that is kept.
+        """
+        table, value = self._by_slot[slot], lookup(event, slot)
+        if value.__class__ is str or value.__class__ is int:
+            masks = table.cache.get(value)
+            if masks is not None:
+                table.cache[value] = (masks[0] & ~(1 << bit), masks[1])
+
+    def keeps(self, slot: Slot) -> bool:
+        """Tells whether the masks of the values in ``slot`` are kept now."""
+        table = self._by_slot.get(slot)
+        return table is not None and not table.late
 
     def make_ready(self) -> None:
         """Makes every scanner now, so that no event has to wait for one (up to 50 ms in all)."""

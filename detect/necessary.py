@@ -38,6 +38,10 @@ class Atom(NamedTuple):
 
 Clause = tuple[Atom, ...]
 
+WIDE = 2
+"""Clauses over several slots that one disjunction gives: one of ``type: SYSCALL`` and ``type:
+ADD_USER`` holds for half of auditd, but for few events the next rarest, ``exe: */useradd``."""
+
 _RARITY = {"eq": 0.02, "num": 0.03, "starts": 0.5, "ends": 0.7, "contains": 1.0}
 _DULL = {"some": 0.9, "exists": 0.95, "none": 0.9}
 
@@ -122,16 +126,18 @@ def _need_not(node: Node) -> list[Clause]:
 def _common(choices: Sequence[list[Clause]]) -> list[Clause]:
     """Returns what follows from a disjunction: per slot that every branch restricts, the union.
 
-    Where none of these says more than that something is there, also a clause over several slots:
-    the rarest of each branch.
+    And over several slots: the rarest of each branch, and the next rarest of each.
     """
     if not all(choices):
         return []
     by_slot = [_rarest_by_slot(branch) for branch in choices]
     shared = sorted(set(by_slot[0]).intersection(*by_slot[1:]), key=repr)
     found = [_union(branch[slot] for branch in by_slot) for slot in shared]
-    if all(any(atom.kind in _DULL for atom in clause) for clause in found):
-        found.append(_union(min(branch, key=weight) for branch in choices))
+    ordered = [sorted(branch, key=weight) for branch in choices]
+    for place in range(WIDE):
+        clause = _union(branch[min(place, len(branch) - 1)] for branch in ordered)
+        if len({atom.slot for atom in clause}) > 1:
+            found.append(clause)
     return found
 
 

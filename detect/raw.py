@@ -22,8 +22,7 @@ def flatten_raw(event: dict[str, Any]) -> dict[str, Any]:
     Deeper than 32 levels, and beyond 20,000 fields, an object stays whole. An event without
     nested objects is returned itself.
     """
-    kinds = set(map(type, event.values()))
-    if dict not in kinds and (list not in kinds or not any(map(_has_objects, event.values()))):
+    if _is_flat(event):
         return event
     inner = event.get("Event")
     if isinstance(inner, Mapping) and isinstance(inner.get("System"), Mapping):
@@ -35,6 +34,17 @@ def flatten_raw(event: dict[str, Any]) -> dict[str, Any]:
     for key, value in event.items():
         _flatten(key, value, flat, 1)
     return flat
+
+
+def _is_flat(event: dict[str, Any]) -> bool:
+    kinds = set(map(type, event.values()))  # faster than a loop, which few events need
+    if dict in kinds:
+        return False
+    if list in kinds:
+        for value in event.values():
+            if value.__class__ is list and dict in map(type, value):
+                return False
+    return True
 
 
 def _has_objects(value: Any) -> bool:

@@ -50,7 +50,7 @@ class Table:
         self._heavies = heavies
         self._known_literals: Known | None = None
         self.size = size
-        self.cache: dict[str, Masks] = {}
+        self.cache: dict[str | int, Masks] = {}
         self.misses = 0
         self.late = 0
         self._all = (1 << size) - 1
@@ -191,20 +191,13 @@ class Table:
             self._known[hits] = masks
         return masks
 
-    def miss(self, value: str) -> Masks:
-        """Computes and keeps the masks of a text that is not in the cache; returns them."""
+    def miss(self, value: str | int) -> Masks:
+        """Computes and keeps the masks of a value that is not in the cache; returns them."""
         self.misses += 1
         masks = self.compute(value)
-        if len(value) <= MAX_CACHED_CHARS:
+        if value.__class__ is int or len(value) <= MAX_CACHED_CHARS:  # type: ignore[arg-type]
             self.cache[value] = masks
         return masks
-
-    def other(self, value: Any) -> Masks:
-        """Returns the masks of a value that is no string; a number's are kept under its text."""
-        if value.__class__ is not int:
-            return self.compute(value)
-        text = scalar_text(value)
-        return self.cache.get(text) or self.miss(text)
 
 
 def _where(kind: str, literal: str) -> Callable[[str], bool] | None:
