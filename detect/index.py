@@ -34,7 +34,8 @@ LATE_FOR = 16
 class _Shape:
     """What the presence of fields alone decides: the masks to begin with, the tables to ask.
 
-    ``late`` are tables of values that do not repeat: asked last, and only if a rule depends on it.
+    ``tables`` are (key, where the masks of known values are, table). ``late`` are those of values
+    that do not repeat: asked last, and only if a rule depends on it.
     """
 
     __slots__ = ("base", "base_wide", "late", "tables")
@@ -51,7 +52,7 @@ class _Shape:
                 self.base_wide |= wide
             else:
                 asked.append((key, table))
-        self.tables = [(key, table.cache, table) for key, table in asked if not table.late]
+        self.tables = [(key, table.cache.get, table) for key, table in asked if not table.late]
         self.late = [(key, table) for key, table in asked if table.late]
 
 
@@ -105,25 +106,24 @@ class Group:
         keys = tuple(event)
         shape = self._by_keys.get(keys) or self._shape_of(keys)
         mask, wide = shape.base, shape.base_wide
-        for key, cache, table in shape.tables:
-            if not mask:
-                return 0
+        for key, known, table in shape.tables:
             value = event[key] if key.__class__ is str else lookup(event, key)
             kind = value.__class__
             # True and 1.0 are keys like 1, and no numbers of an event's.
             if kind is str or kind is int:
-                masks = cache.get(value) or table.miss(value)
+                passed, found = known(value) or table.miss(value)
             else:
-                masks = table.compute(value)
-            mask &= masks[0]
-            if masks[1]:
-                wide |= masks[1]
-        for key, table in shape.late:
-            if mask & table.concerned:
-                value = event[key] if key.__class__ is str else lookup(event, key)
                 passed, found = table.compute(value)
+            mask &= passed
+            if found:
+                wide |= found
+        for slot, table in shape.late:
+            if mask & table.concerned:
+                passed, found = table.compute(lookup(event, slot))
                 mask &= passed
                 wide |= found
+        if not mask:
+            return 0
         if self._keywords is not None and mask & self._keywords.concerned:
             answer = None if line is None else self._keywords.of_line(line)
             passed, words = answer or self._keywords.of_values(haystack(event))

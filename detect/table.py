@@ -5,6 +5,7 @@ rules: the vetoes lowest, then the AND planes, then the OR planes (`detect.index
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import methodcaller
 from typing import Any
 
 from detect.many import Known, Noted
@@ -202,6 +203,5 @@ class Table:
 
 def _where(kind: str, literal: str) -> Callable[[str], bool] | None:
     """Returns the question where in a text a literal must be; None for anywhere."""
-    if kind == "starts":
-        return lambda text: text.startswith(literal)
-    return (lambda text: text.endswith(literal)) if kind == "ends" else None
+    method = {"starts": "startswith", "ends": "endswith"}.get(kind)
+    return None if method is None else methodcaller(method, literal)

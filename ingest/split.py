@@ -99,14 +99,14 @@ class LineSplitter:
     def _slice(self, lines: list[bytes], offset: int, pieces: list[Piece]) -> int:
         limit = self._limit
         for line in lines:
-            size = len(line)
+            end = offset + len(line)
             value = line[:-1] if line[-1:] == b"\r" else line
             if value:
                 full = None
-                if size > limit:
+                if end - offset > limit:
                     value, full = cut(value, limit)
-                pieces.append(Piece(offset, offset + size, value, full))
-            offset += size + 1
+                pieces.append(Piece(offset, end, value, full))
+            offset = end + 1
         return offset
 
     def _hold(self, data: bytes) -> None:
