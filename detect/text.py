@@ -13,13 +13,13 @@ final sigma folds by its neighbours) and ASCII folding is a way around a rule.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import orjson
 
 from detect.many import NOTHING, Heavy, Many, Noted, Texts
+from samlog.remember import remembered
 
 Slot = str | tuple[str, ...] | frozenset[str]
 """Where a rule's field is found: an event key; several of which the first with a value counts; or
@@ -186,7 +186,7 @@ _DECIMAL = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d{1,3})?\Z", re.ASCII)
 _HEX = re.compile(r"[+-]?0[xX][0-9a-fA-F]+\Z")
 
 
-@lru_cache(maxsize=65_536)
+@remembered(65_536, MAX_NUMBER_TEXT)
 def number(text: str) -> int | float | None:
     """Returns the number that ``text`` writes in decimal or as 0x.., or None.
 
@@ -201,7 +201,7 @@ def number(text: str) -> int | float | None:
     return None
 
 
-@lru_cache(maxsize=65_536)
+@remembered(65_536, 64)
 def address(text: str) -> IPv4Address | IPv6Address | None:
     """Returns the IP address that ``text`` is, or None; ``::ffff:a.b.c.d`` is the IPv4 address."""
     if len(text) > 64:
@@ -214,7 +214,7 @@ def address(text: str) -> IPv4Address | IPv6Address | None:
     return mapped if mapped is not None else found
 
 
-@lru_cache(maxsize=8_192)
+@remembered(8_192, MAX_NUMBER_TEXT)
 def moment(text: str) -> datetime | None:
     """Returns the UTC time that ``text`` is: ISO 8601, or seconds or milliseconds since 1970.
 

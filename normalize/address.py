@@ -1,14 +1,13 @@
 """Addresses and ports as logs write them, to ECS fields."""
 
-from functools import lru_cache
-
 from samlog.ecs_types import to_ip
 from samlog.event import Event
+from samlog.remember import remembered
 
 _MAX_NAME = 255
 
 
-@lru_cache(maxsize=65536)
+@remembered(65_536)
 def is_ip(text: str) -> bool:
     """Tells whether ``text`` is an IPv4 or IPv6 address and nothing else."""
     try:

@@ -4,10 +4,11 @@ The same flow has the same id whichever side or tool saw it: ``network.community
 """
 
 from base64 import b64encode
-from functools import lru_cache
 from hashlib import sha1
 from socket import AF_INET, AF_INET6, inet_pton
 from struct import pack
+
+from samlog.remember import remembered
 
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "icmp6": 58, "sctp": 132}
 PORTLESS = {"igmp": 2, "gre": 47, "esp": 50, "ah": 51, "eigrp": 88, "ospf": 89, "pim": 103}
@@ -17,7 +18,7 @@ _ICMP6 = {128: 129, 129: 128, 133: 134, 134: 133, 135: 136, 136: 135}
 _ICMP6 |= {130: 131, 131: 130, 144: 145, 145: 144, 139: 140, 140: 139}
 
 
-@lru_cache(maxsize=16384)
+@remembered(16_384)
 def community_id(
     source: str, destination: str, source_port: int, destination_port: int, transport: str
 ) -> str:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from samlog.clock import iso_ms
+from samlog.remember import remembered
 
 EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
 LATEST_AHEAD = timedelta(days=366)
@@ -29,7 +30,7 @@ _OFFSET = re.compile(r"(?:GMT|UTC)?([+-])(\d{1,2}):?(\d\d)?", re.IGNORECASE)
 _CLF = re.compile(r"(\d\d)/([A-Za-z]{3})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-]\d{4})")
 
 
-@lru_cache(maxsize=1024)
+@remembered(1_024)
 def zone(name: str) -> tzinfo | None:
     """Returns the zone that ``name`` means, None when it means nothing.
 
@@ -176,7 +177,7 @@ def _second(stamp: str, tz: tzinfo, hour_of_receipt: float) -> datetime | None:
     return None if base is None or second > 60 else base.replace(second=min(second, 59))
 
 
-@lru_cache(maxsize=4096)
+@remembered(4_096)
 def clf_time(text: str) -> datetime | None:
     """Returns the UTC time of ``10/Oct/2000:13:55:36 -0700`` (Common Log Format)."""
     match = _CLF.fullmatch(text)

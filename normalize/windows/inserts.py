@@ -1,15 +1,15 @@
 """Bare values of EventData ("string inserts") back to the names that the provider gave them."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from normalize.windows.record import EventData, Text
 from normalize.windows.tables_fields import FIELDS, VARIANTS
+from samlog.remember import remembered
 
 SYSMON = "microsoft-windows-sysmon"
 
 
-@lru_cache(maxsize=1024)
+@remembered(1_024)
 def names_of(provider: str, code: str, count: int) -> tuple[str, ...]:
     """Returns the names of an event's fields in their order, () where they are unknown."""
     provider = provider.lower()

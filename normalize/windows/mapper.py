@@ -1,6 +1,5 @@
 """One `WindowsEvent` to one flat ECS document: dispatch by provider and event id."""
 
-from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from normalize.windows.record import MAX_FIELDS, EventData, Names, WindowsEvent
 from normalize.windows.system import outcome_of, set_account
 from normalize.windows.times import stamp, utc_ms
 from samlog.event import Event, RawEvent
+from samlog.remember import remembered
 
 SYSMON = "microsoft-windows-sysmon"
 FAMILIES: dict[str, dict[str, Plan]] = {
@@ -55,7 +55,7 @@ class Route(NamedTuple):
     log_class: str
 
 
-@lru_cache(maxsize=4096)
+@remembered(4_096)
 def route(channel: str, provider: str, code: str) -> Route:
     """Returns what is to be done with events of one kind; cached, since triples repeat."""
     family = (provider or channel).lower()

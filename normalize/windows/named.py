@@ -6,7 +6,7 @@ only, so they are compared without. What no name tells is kept below ``winlog.sh
 """
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import orjson
@@ -25,6 +25,7 @@ from normalize.windows.system import (
 )
 from normalize.windows.times import utc_ms
 from samlog.event import Event
+from samlog.remember import remembered
 
 MAX_NAME = 64
 MAX_INSERTS = 1000
@@ -74,7 +75,7 @@ XML_NAMES = ("RawXml", "System", "_raw", "xml", "event", "message")
 BLANK = "\ufeff \t\r\n"
 
 
-@lru_cache(maxsize=4096)
+@remembered(4_096)
 def plain(name: str) -> str:
     """Returns a name in lower case without underscores, for comparing."""
     return name.replace("_", "").lower()

@@ -7,6 +7,7 @@ from publicsuffixlist import PublicSuffixList
 from normalize.community import community_id
 from normalize.windows.values import ip
 from samlog.event import Event
+from samlog.remember import remembered
 
 TRANSPORTS = {"1": "icmp", "2": "igmp", "6": "tcp", "17": "udp", "58": "ipv6-icmp", "132": "sctp"}
 DNS_TYPES = {
@@ -55,7 +56,7 @@ def _suffixes() -> PublicSuffixList:
     return PublicSuffixList()
 
 
-@lru_cache(maxsize=8192)
+@remembered(8_192)
 def domain_parts(name: str) -> tuple[tuple[str, str], ...]:
     """Returns top_level_domain, registered_domain and subdomain of a host name, where it has them.
 

@@ -5,7 +5,6 @@ logged on (Target). Agrees with Elastic's ``system.security``.
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
 
 from normalize.windows import tables_codes as codes
 from normalize.windows.network import TRANSPORTS
@@ -24,6 +23,7 @@ from normalize.windows.values import (
     registry_path,
 )
 from samlog.event import Event
+from samlog.remember import remembered
 
 SUBJECT: tuple[Rule, ...] = (
     ("SubjectUserSid", "user.id"),
@@ -279,7 +279,7 @@ def set_audit_policy(out: Event, data: EventData) -> None:
         out["winlog.event_data.AuditPolicyChangesDescription"] = words
 
 
-@lru_cache(maxsize=1024)
+@remembered(1_024, 1_024)
 def access_words(listed: str) -> tuple[str, ...]:
     """Returns the rights of an AccessList (``%%1538 %%4416``) in words."""
     return tuple(message(part) for part in listed.split()[:MAX_RIGHTS])

@@ -5,12 +5,12 @@ keywords.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from normalize.windows.record import WindowsEvent, text_of
 from normalize.windows.tables_sids import WELL_KNOWN
 from samlog.event import Event
+from samlog.remember import remembered
 
 LEVELS = {
     "0": "information",
@@ -81,7 +81,7 @@ def set_keywords(out: Event, value: Any) -> None:
     out["winlog.keywords"] = sent if isinstance(sent, list) else list(_keywords(sent))
 
 
-@lru_cache(maxsize=1024)
+@remembered(1_024)
 def _keywords(sent: str) -> tuple[str, ...]:
     try:
         mask = int(sent, 16) if sent[:2] == "0x" else int(sent)

@@ -1,14 +1,15 @@
 """Instants in Windows events: ISO 8601 in many dialects, to UTC with milliseconds."""
 
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+from samlog.remember import remembered
 
 QUARTER_S = 900
 MAX_SKEW_S = 120
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def zone_of(name: str) -> tzinfo:
     """Returns the named zone, UTC where it is unknown."""
     if name in ("", "UTC"):

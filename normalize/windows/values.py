@@ -5,12 +5,12 @@ A `Setter` writes the several ECS fields that one value stands for.
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from normalize.bounded import Bounded
 from samlog.event import Event
+from samlog.remember import remembered
 
 Setter = Callable[[Event, str], None]
 Convert = Callable[[str], Any]
@@ -58,7 +58,7 @@ def port(value: str) -> int | None:
     return number if number is not None and number <= 65535 else None
 
 
-@lru_cache(maxsize=8192)
+@remembered(8_192)
 def ip(value: str) -> str | None:
     """Returns the address in its canonical form; IPv4 in IPv6 as IPv4, zones cut off."""
     try:

@@ -14,6 +14,8 @@ import lz4.frame
 from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecordBatchBuilder, DefaultRecordMetadata
 
+from samlog.remember import remembered
+
 Header = tuple[str, bytes | None]
 
 
@@ -110,6 +112,6 @@ def _headers(headers: Sequence[Header]) -> bytes:
     return b"".join(parts)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1_024)
 def _name(name: str) -> bytes:
     return _sized(name.encode())

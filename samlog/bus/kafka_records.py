@@ -10,7 +10,7 @@ asked for.
 
 import zlib
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import partial
 from gzip import GzipFile
 from hashlib import sha256
 from io import BytesIO
@@ -23,6 +23,7 @@ from zstandard import ZstdDecompressor, ZstdError
 
 from samlog.bus.base import Message, TopicPartition
 from samlog.event import H_FULL_LENGTH, H_FULL_SHA256
+from samlog.remember import remembered
 
 CHUNK = 16 * 1024 * 1024
 """So much of a batch is unpacked at a time."""
@@ -273,7 +274,7 @@ def _headers(data: bytes, pos: int) -> tuple[dict[str, bytes], int]:
     return headers, pos
 
 
-@lru_cache(maxsize=1024)
+@remembered(1_024)
 def _name(name: bytes) -> str:
     try:
         return name.decode()

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from samlog.clock import iso_ms
 from samlog.ecs_types import to_boolean, to_date, to_float, to_ip, to_long
 from samlog.event import Event
+from samlog.remember import remembered
 from samlog.store.embedded_letters import END, EQUALS, OWN, capitals, plain, restored, spelt
 from samlog.store.embedded_words import words_text
 from samlog.store.fields import (
@@ -412,7 +413,7 @@ def _shapes(names: list[str]) -> list[str]:
     return [f"{_SHAPE_SEPARATOR}{name}{_SHAPE_SEPARATOR}" for name in set(names)]
 
 
-@lru_cache(maxsize=1024)
+@remembered(1_024, 16_384)
 def _shape(names: str) -> str:
     unique = sorted(set(names.split(_SHAPE_SEPARATOR)))
     return _SHAPE_SEPARATOR + _SHAPE_SEPARATOR.join(unique) + _SHAPE_SEPARATOR

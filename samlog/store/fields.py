@@ -12,13 +12,13 @@ of its leaves.
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from samlog.ecs import FIELDS
 from samlog.event import Event
+from samlog.remember import remembered
 
 
 class Kind(Enum):
@@ -136,13 +136,10 @@ DECLARED: Mapping[str, Kind] = _declared()
 def kind(name: str) -> Kind:
     """Returns how the field ``name`` is indexed, for any name whatever."""
     found = DECLARED.get(name)
-    if found is not None:
-        return found
-    # A long name is no name that comes again, and would fill the memory.
-    return _kind(name) if len(name) <= 256 else _kind.__wrapped__(name)
+    return _kind(name) if found is None else found
 
 
-@lru_cache(maxsize=65536)
+@remembered(65_536)
 def _kind(name: str) -> Kind:
     parent = name.rpartition(".")[0]
     while parent:
