@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from operator import itemgetter
 from typing import Any, Protocol
 
 import ahocorasick_rs
@@ -76,6 +77,9 @@ class Scanners:
         return found
 
 
+_number_of = itemgetter(0)
+
+
 def aho_corasick(literals: Sequence[str]) -> Scanner:
     """Returns a scanner without any dependency on the processor."""
     find = ahocorasick_rs.AhoCorasick(list(literals)).find_matches_as_indexes
@@ -86,11 +90,11 @@ def aho_corasick(literals: Sequence[str]) -> Scanner:
     def scan(text: str) -> Sequence[int]:
         try:
             if len(text) <= chunk:
-                return [match[0] for match in find(text, overlapping=True)]
+                return list(map(_number_of, find(text, overlapping=True)))
             found: set[int] = set()
             for start in range(0, len(text), chunk - longest + 1):
                 part = text[start : start + chunk]
-                found.update([match[0] for match in find(part, overlapping=True)])
+                found.update(map(_number_of, find(part, overlapping=True)))
             return list(found)
         except UnicodeEncodeError:  # a lone surrogate has no UTF-8
             return [i for i, literal in enumerate(kept) if literal in text]

@@ -156,13 +156,11 @@ class Table:
         return found, hits
 
     def _note(self, noted: Noted, there: Iterable[int], hits: Iterable[int]) -> None:
-        noted.occurs.update([self._literals[i][1] for i in there])
-        noted.starts.update([text for i in hits if (text := self._of_kind(i, "starts"))])
-        noted.ends.update([text for i in hits if (text := self._of_kind(i, "ends"))])
-
-    def _of_kind(self, i: int, kind: str) -> str:
-        own, text = self._literals[i]
-        return text if own == kind else ""
+        literals = self._literals
+        noted.occurs.update([literals[i][1] for i in there])
+        held = [literals[i] for i in hits]
+        noted.starts.update([text for kind, text in held if kind == "starts"])
+        noted.ends.update([text for kind, text in held if kind == "ends"])
 
     def _all_literals(self) -> Known:
         if self._known_literals is None:
