@@ -194,6 +194,59 @@ def test_hundreds_of_rules_with_one_field_are_asked_at_once(load: Load, rule: An
     assert engine.stats.candidates == 2
 
 
+@pytest.mark.parametrize("value", ["abcx12345", 12345])
+def test_a_rule_of_one_field_is_asked_once_for_a_value_it_does_not_fire_with(
+    load: Load, rule: Any, value: str | int
+) -> None:
+    engine = load(rule({"selection": {"A|re": r"[0-9]{6}"}}))
+
+    answers = [engine.match({"A": value, "n": n}) for n in range(9)]
+
+    assert answers == [[]] * 9
+    assert engine.stats.candidates == 1
+    assert engine.match({"A": f"{value}6"})
+    assert engine.match({"A": f"{value}6"})
+
+
+def test_what_is_remembered_of_a_number_is_not_said_of_true_or_of_its_text(
+    load: Load, rule: Any
+) -> None:
+    engine = load(rule({"selection": {"A|re": "true|\\+1"}}))
+
+    assert not engine.match({"A": 1})
+    assert engine.match({"A": True})
+    assert not engine.match({"A": "1"})
+    assert engine.match({"A": "+1"})
+
+
+def test_a_rule_of_two_fields_is_asked_again_with_a_value_it_did_not_fire_with(
+    load: Load, rule: Any
+) -> None:
+    engine = load(rule({"selection": {"A|re": "[a-z]{3}[0-9]?", "B|re": "[0-9]{3}"}}))
+
+    assert not engine.match({"A": "abc", "B": "x"})
+    assert engine.match({"A": "abc", "B": "123"})
+
+
+def test_alternatives_of_several_fields_rule_out_what_each_names_beside_the_common_field(
+    load: Load, rule: Any
+) -> None:
+    engine = load(
+        rule(
+            {
+                "selection_syscall": {"type": "SYSCALL", "exe|endswith": "/useradd"},
+                "selection_record": {"type": "ADD_USER"},
+                "condition": "1 of selection_*",
+            }
+        )
+    )
+
+    assert not engine.match({"type": "SYSCALL", "exe": "/usr/bin/python3"})
+    assert engine.stats.candidates == 0
+    assert engine.match({"type": "SYSCALL", "exe": "/usr/sbin/useradd"})
+    assert engine.match({"type": "ADD_USER", "exe": "/usr/bin/python3"})
+
+
 def test_an_event_of_several_kinds_at_once_builds_no_index_and_loses_nothing(
     load: Callable[..., Engine], rule: Any
 ) -> None:
