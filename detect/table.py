@@ -4,7 +4,7 @@ All planes of a value are one integer of ``1 + 2 * PLANES`` sections of as many 
 rules: the vetoes lowest, then the AND planes, then the OR planes (`detect.index`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import methodcaller
 from typing import Any
 
@@ -147,7 +147,9 @@ class Table:
         if not self._literals:
             return found, ()
         placed = self._placed
-        there: Iterable[int] = (self._scan or self.scanner())(folded)
+        there: Collection[int] = (self._scan or self.scanner())(folded)
+        if not there:
+            return found, ()
         if self.noted is not None:
             there = set(there)  # a literal that occurs a thousand times is looked at once
         hits = tuple([i for i in there if (ask := placed[i]) is None or ask(folded)])

@@ -87,15 +87,16 @@ def _flat(values: Any) -> tuple[tuple[str, ...], bool]:
             if isinstance(value, list | tuple):
                 pending.append(iter(value))
                 break
-            if value is not None:
-                whole = scalar_text(value)
-                text = shortened(whole)
-                if len(found) == MAX_MEMBERS or len(text) > left:
-                    rest = [text[:left]] if len(found) < MAX_MEMBERS and left else []
-                    return (*found, *rest), True
-                is_cut |= text is not whole
-                left -= len(text)
-                found.append(text)
+            if value is None:
+                continue
+            whole = value if value.__class__ is str else scalar_text(value)
+            text = whole if len(whole) <= MAX_CHARS else shortened(whole)
+            if len(found) == MAX_MEMBERS or len(text) > left:
+                rest = [text[:left]] if len(found) < MAX_MEMBERS and left else []
+                return (*found, *rest), True
+            is_cut |= text is not whole
+            left -= len(text)
+            found.append(text)
         else:
             pending.pop()
     return tuple(found), is_cut
