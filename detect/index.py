@@ -101,6 +101,8 @@ class Group:
         ``line`` is the JSON that the event was read from, if it was not altered since.
         """
         self.events += 1
+        if self.events % MAX_CACHED == 0:
+            self._tidy()
         if self.heavies:
             self._forget_heavies()
         keys = tuple(event)
@@ -131,8 +133,6 @@ class Group:
             wide |= words
         if mask & self._wide_bits:
             mask &= self._with_any(wide)
-        if self.events % MAX_CACHED == 0:
-            self._tidy()
         return mask
 
     def rule_out(self, bit: int, slot: Slot, event: Mapping[str, Any]) -> None:
