@@ -15,6 +15,7 @@ OR per literal found collects them all.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from detect.kept import Kept
 from detect.keywords import KeywordTable
 from detect.many import Noted
 from detect.necessary import KEYWORDS, Needs, weight
@@ -25,6 +26,8 @@ from detect.text import Slot, lookup
 MAX_SHAPES = 1_024
 MAX_KEY_CHARS = 16_384
 """The order of an event's keys is not remembered where they are longer, all together."""
+KEY_BYTES = 60
+"""What a key takes beside its characters."""
 UNIQUE_SHARE = 0.5
 """A field of whose values more than this share is new is late: not kept, and asked last."""
 LATE_FOR = 16
@@ -67,7 +70,12 @@ def _present(slot: Slot, keys: frozenset[str]) -> Slot | None:
 class Group:
     """The rules for one kind of event. ``needs`` tells of each what its values must be."""
 
-    def __init__(self, needs: Sequence[Needs], scanners: Scanners) -> None:
+    def __init__(
+        self, needs: Sequence[Needs], scanners: Scanners, kept: Kept | None = None
+    ) -> None:
+        """``kept`` is what the group shares with others that one bound of memory is for."""
+        self._kept = kept or Kept(self.forget)
+        self._kept_bytes = 0
         self.size = len(needs)
         self.everything = (1 << self.size) - 1
         self.events = 0
@@ -81,7 +89,7 @@ class Group:
         self.heavies: list[Table] = []
         """The tables that had a heavy value to read in the last event."""
         self._tables = [
-            Table(slot, self.size, clauses, scanners, self.heavies)
+            Table(slot, self.size, clauses, scanners, self.heavies, self._kept)
             for slot, clauses in placed.items()
         ]
         self._by_slot = {table.slot: table for table in self._tables}
@@ -193,14 +201,29 @@ class Group:
                 self._forget_shapes()
             shape = self._shapes[found] = _Shape(self._tables, found, self.everything)
         if len(self._by_keys) >= MAX_SHAPES:
-            self._by_keys.clear()
-        if sum(map(len, keys)) <= MAX_KEY_CHARS:
+            self._forget_keys()
+        size = sum(map(len, keys))
+        if size <= MAX_KEY_CHARS:
+            size += KEY_BYTES * len(keys)
+            self._kept.add(size)
+            self._kept_bytes += size
             self._by_keys[keys] = shape
         return shape
 
+    def _forget_keys(self) -> None:
+        self._by_keys.clear()
+        self._kept.give_back(self._kept_bytes)
+        self._kept_bytes = 0
+
     def _forget_shapes(self) -> None:
         self._shapes.clear()
-        self._by_keys.clear()
+        self._forget_keys()
+
+    def forget(self) -> None:
+        """Drops all that is remembered of events."""
+        self._forget_shapes()
+        for table in self._tables:
+            table.forget()
 
     def _tidy(self) -> None:
         """Bounds the caches; fields whose values do not repeat are no longer kept."""
@@ -212,7 +235,7 @@ class Group:
             elif table.misses > MAX_CACHED * UNIQUE_SHARE:
                 table.late = LATE_FOR
             if table.late or len(table.cache) > MAX_CACHED:
-                table.cache.clear()
+                table.forget()
             table.misses = 0
             changed |= was_late is not (table.late > 0)
         if changed:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from detect.build import Built
 from detect.index import Group
+from detect.kept import Kept
 from detect.logsource import MAX_TOKEN_CHARS, Router, conflicts
 from detect.raw import NOT_NAMED, declared, named
 from detect.rule import LogSource
@@ -70,6 +71,7 @@ class Routes:
         self._mode = mode
         self._scanners = scanners
         self._groups: dict[tuple[int, ...], Group] = {}
+        self._kept = Kept(self._forget)
         self._members: dict[Any, Members] = {}
         self._named: dict[tuple[Any, ...], Members] = {}
         self._by_source: dict[int, list[int]] = {}
@@ -168,8 +170,12 @@ class Routes:
             if len(self._groups) >= MAX_GROUPS:
                 self._groups.clear()
             needs = [self._built.needs[number] for number in numbers]
-            found = self._groups[numbers] = Group(needs, self._scanners)
+            found = self._groups[numbers] = Group(needs, self._scanners, self._kept)
         return found
+
+    def _forget(self) -> None:
+        for group in self._groups.values():
+            group.forget()
 
 
 def bits(mask: int) -> list[int]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import methodcaller
 from typing import Any
 
+from detect.kept import Kept
 from detect.many import Known, Noted
 from detect.necessary import Atom
 from detect.scan import Scanner, Scanners
@@ -18,6 +19,8 @@ MAX_CACHED = 4_096
 """Masks kept per field; then they are dropped at once."""
 MAX_CACHED_CHARS = 1_024
 """Longer values are computed each time: they rarely repeat and would fill the memory."""
+ENTRY_BYTES = 300
+"""What a value takes beside its text and its masks."""
 MAX_HITS = 64
 """The masks of a text with more literals are not kept by them."""
 
@@ -44,6 +47,7 @@ class Table:
         placed: Sequence[Placed],
         scanners: Scanners,
         heavies: "list[Table]",
+        kept: Kept,
     ) -> None:
         self.slot = slot
         self.noted: Noted | None = None
@@ -52,6 +56,8 @@ class Table:
         self._known_literals: Known | None = None
         self.size = size
         self.cache: dict[str | int, Masks] = {}
+        self._kept = kept
+        self._kept_bytes = 0
         self.misses = 0
         self.late = 0
         self._all = (1 << size) - 1
@@ -189,6 +195,7 @@ class Table:
         if len(hits) <= MAX_HITS:
             if len(self._known) >= MAX_CACHED:
                 self._known.clear()
+            self._keep(8 * len(hits))
             self._known[hits] = masks
         return masks
 
@@ -196,9 +203,23 @@ class Table:
         """Computes and keeps the masks of a value that is not in the cache; returns them."""
         self.misses += 1
         masks = self.compute(value)
-        if value.__class__ is int or len(value) <= MAX_CACHED_CHARS:  # type: ignore[arg-type]
+        size = 0 if value.__class__ is int else len(value)  # type: ignore[arg-type]
+        if size <= MAX_CACHED_CHARS:
+            self._keep(size)
             self.cache[value] = masks
         return masks
+
+    def _keep(self, size: int) -> None:
+        size += ENTRY_BYTES + self.size // 2  # two integers: a bit a rule, and PLANES of them
+        self._kept.add(size)
+        self._kept_bytes += size
+
+    def forget(self) -> None:
+        """Drops what is kept of values."""
+        self.cache.clear()
+        self._known.clear()
+        self._kept.give_back(self._kept_bytes)
+        self._kept_bytes = 0
 
 
 def _where(kind: str, literal: str) -> Callable[[str], bool] | None:

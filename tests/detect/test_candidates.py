@@ -16,6 +16,7 @@ from detect.compile import bind, compile_rules
 from detect.condition import And, FieldTest, Node, Not, Or, Pattern
 from detect.evaluate import holds, matched_fields
 from detect.index import MAX_CACHED, MAX_SHAPES, Group
+from detect.kept import Kept
 from detect.keywords import KeywordTable
 from detect.necessary import KEYWORDS, Atom, clauses, needs, vetoes
 from detect.noting import noter
@@ -288,6 +289,31 @@ def test_a_field_whose_values_never_repeat_is_asked_only_for_a_rule_that_is_left
 
     late._of = None  # type: ignore[assignment,method-assign]
     assert asked(group, {"A": "no", "B": "y"}, None) == []
+
+
+def test_all_indexes_together_keep_no_more_than_one_bound() -> None:
+    groups: list[Group] = []
+    kept = Kept(lambda: [group.forget() for group in groups] and None, most=50_000)
+    groups += [Group([needs(FieldTest("A", "contains", "value"))], Scanners(), kept) for _ in "ab"]
+    most = 0
+
+    for i in range(1_000):
+        for group in groups:
+            assert asked(group, {"A": f"value {i}", f"junk{i}": 1}, None) == [0]
+            most = max(most, kept.bytes)
+
+    assert 40_000 < most <= 50_000
+    assert asked(groups[0], {"A": "nothing"}, None) == []
+
+
+def test_what_is_dropped_is_no_longer_counted() -> None:
+    group = Group([needs(FieldTest("A", "contains", "value"))], Scanners())
+    for i in range(100):
+        asked(group, {"A": f"value {i}", f"junk{i}": 1}, None)
+
+    assert group._kept.bytes > 100 * len("value 10")
+    group.forget()
+    assert group._kept.bytes == 0
 
 
 @pytest.mark.parametrize("part", ["value", "never there"])
