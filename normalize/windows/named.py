@@ -6,7 +6,7 @@ only, so they are compared without. What no name tells is kept below ``winlog.sh
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import orjson
@@ -25,7 +25,6 @@ from normalize.windows.system import (
 )
 from normalize.windows.times import utc_ms
 from samlog.event import Event
-from samlog.remember import remembered
 
 MAX_NAME = 64
 MAX_INSERTS = 1000
@@ -75,7 +74,7 @@ XML_NAMES = ("RawXml", "System", "_raw", "xml", "event", "message")
 BLANK = "\ufeff \t\r\n"
 
 
-@remembered(4_096)
+@lru_cache(maxsize=4096)
 def plain(name: str) -> str:
     """Returns a name in lower case without underscores, for comparing."""
     return name.replace("_", "").lower()

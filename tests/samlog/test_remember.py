@@ -23,6 +23,7 @@ BOUNDED_BY_ITS_CALLER = {
     "_second": "a time stamp by its regex",
     "_column_of": "128 characters",
     "_snake": "255 characters",
+    "plain": "MAX_NAME characters",
     "read_access": "one line",
 }
 
