@@ -22,6 +22,9 @@ from samlog.event import DETECTIONS, EVENTS, raw_topic
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 COUNT = 4_000
 MORE_KILLS = 5
+ATTEMPTS = 4
+"""A quick path is done before it was killed often enough: then the round is made again, with other
+places. Each must end right."""
 STORE_BATCH = 100
 RULES = "rules/windows/process_creation"
 PARTS = (0.05, 0.25, 0.50, 0.75, 0.95)
@@ -145,14 +148,18 @@ def test_killed_stages_lose_nothing_and_double_nothing(
     kill: Callable[[Any, str], bool],
 ) -> None:
     print(f"seed {seed} (again: SAMLOG_SEED={seed} SAMLOG_ROUNDS=1)")
-    killed = embedded(f"killed-{seed}", [windows_file(COUNT)], [sigma_rules / RULES])
-    killed.config["limits"] = {"batch": 50, "store_batch": STORE_BATCH}
+    dice = random.Random(seed)
 
-    plan = kills(random.Random(seed), expected, killed, kill)
+    def attempt(number: int) -> tuple[int, int]:
+        killed = embedded(f"killed-{seed}-{number}", [windows_file(COUNT)], [sigma_rules / RULES])
+        killed.config["limits"] = {"batch": 50, "store_batch": STORE_BATCH}
+        plan = kills(dice, expected, killed, kill)
+        counts = disturb(killed, plan, lambda: kill(killed, "store"))
+        assert expected.differences(killed.outcome()) == []
+        return counts
 
-    happened, redelivered = disturb(killed, plan, lambda: kill(killed, "store"))
+    happened, redelivered = often_enough(attempt, 3)
 
-    assert expected.differences(killed.outcome()) == []
     assert happened >= 3
     assert redelivered > 0
 
@@ -171,18 +178,32 @@ def test_on_servers_killed_stages_and_restarted_servers_change_nothing(
 ) -> None:
     print(f"seed {seed} (again: SAMLOG_SEED={seed} SAMLOG_SERVER_ROUNDS=1)")
     dice = random.Random(seed)
-    killed = on_servers(f"killed-{seed}", [windows_file(COUNT)], [sigma_rules / RULES])
-    killed.config["limits"] = {"batch": 50, "store_batch": STORE_BATCH}
-    restarts = [
-        ("normalize", int(dice.choice(PARTS) * COUNT), restart(servers.kafka)),
-        ("store", int(dice.choice(PARTS) * COUNT), restart(servers.elasticsearch)),
-    ]
 
-    happened, redelivered = disturb(killed, [*kills(dice, expected, killed, kill), *restarts])
+    def attempt(number: int) -> tuple[int, int]:
+        killed = on_servers(f"killed-{seed}-{number}", [windows_file(COUNT)], [sigma_rules / RULES])
+        killed.config["limits"] = {"batch": 50, "store_batch": STORE_BATCH}
+        restarts = [
+            ("normalize", int(dice.choice(PARTS) * COUNT), restart(servers.kafka)),
+            ("store", int(dice.choice(PARTS) * COUNT), restart(servers.elasticsearch)),
+        ]
+        counts = disturb(killed, [*kills(dice, expected, killed, kill), *restarts])
+        assert expected.differences(killed.outcome()) == []
+        return counts
 
-    assert expected.differences(killed.outcome()) == []
+    happened, redelivered = often_enough(attempt, 5)
+
     assert happened >= 5
     assert redelivered > 0
+
+
+def often_enough(attempt: Callable[[int], tuple[int, int]], kills: int) -> tuple[int, int]:
+    """Makes attempts until one had so many kills, and records that were given again."""
+    counts = (0, 0)
+    for number in range(ATTEMPTS):
+        counts = attempt(number)
+        if counts[0] >= kills and counts[1]:
+            break
+    return counts
 
 
 def restart(server: Any) -> Callable[[], bool]:
