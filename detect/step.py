@@ -1,6 +1,8 @@
 """The detect stage: every normalised event against every rule that is meant for it."""
 
+import ctypes
 import gc
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -284,11 +286,15 @@ def leave_alone() -> None:
     """Takes what is in memory now from the search for reference cycles, and frees the rest.
 
     The conditions of 3,552 rules are 340,000 objects: looking through them takes 60 to 180 ms, in
-    the middle of whatever event comes then.
+    the middle of whatever event comes then. What loading them needed goes back to the system where
+    glibc keeps it: 344 to 178 MB.
     """
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def read_event(value: bytes) -> Event:
