@@ -35,7 +35,7 @@ from samlog.store.step_documents import (
 )
 
 REFUSED = "store_refused"
-COMMIT_S = 2.0
+COMMIT_S = 5.0
 """So long after it was written an event may be found."""
 COMMIT_AT_ONCE = 20_000
 """So many documents are committed before their time."""
