@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from samlog.bus.base import Record
+from samlog.bus.embedded_block import Row
 from samlog.bus.embedded_format import encode_headers
-from samlog.bus.embedded_topic import Row, TopicFile
+from samlog.bus.embedded_topic import TopicFile
 from samlog.clock import Clock
 from samlog.errors import BadEvent, BusError, SamlogError
 

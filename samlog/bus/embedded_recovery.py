@@ -2,10 +2,11 @@
 
 SQLite refuses a file as a whole when one page on the way to a record is wrong. So the pages are
 read as bytes (https://www.sqlite.org/fileformat2.html, sections 1.6, 2 and 4): every cell of every
-table leaf page that has six columns and the right checksum is a record. Records are immutable and
-offsets never reused, so an old copy of a page holds the same records, and order does not matter.
+table leaf page that has five columns and the right checksum is a block of records. Blocks are
+immutable and offsets never reused, so an old copy of a page holds the same blocks, and order does
+not matter.
 
-What a logged value holds cannot pose as a page: a page of value bytes begins with the number of
+What a logged value holds cannot pose as a page: a page of a block's bytes begins with the number of
 the next one, whose first byte is 13 (the mark of a leaf) only in a file beyond 7 TB.
 """
 
@@ -22,11 +23,11 @@ from typing import BinaryIO
 
 import structlog
 
+from samlog.bus.embedded_block import checksum
 from samlog.bus.embedded_format import (
     PAGE_BYTES,
     SCHEMA,
     TopicPaths,
-    checksum,
     read_mark,
     sync_folder,
     write_mark,
@@ -41,10 +42,10 @@ _FRAME_HEADER = 24
 _MAX_LOCAL = PAGE_BYTES - 35
 _MIN_LOCAL = (PAGE_BYTES - 12) * 32 // 255 - 23
 _INT_SIZES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
-_COLUMNS = 6
+_COLUMNS = 5
 
-Found = tuple[int, int, int, bytes | None, bytes, bytes]
-"""A row of the table ``records``."""
+Found = tuple[int, int, int, int, bytes]
+"""A row of the table ``blocks``: offset, number of records, append time, checksum, data."""
 
 
 def rebuild(paths: TopicPaths, mark: int) -> None:
@@ -78,8 +79,8 @@ def _write_rebuilt(paths: TopicPaths, first: int, end: int) -> tuple[Path, int, 
         db.execute("PRAGMA journal_mode=OFF")
         db.execute("BEGIN")
         db.executemany(
-            "INSERT OR IGNORE INTO records VALUES(?, ?, ?, ?, ?, ?)",
-            (row for row in salvaged(paths.db, paths.wal) if row[0] >= first),
+            "INSERT OR IGNORE INTO blocks VALUES(?, ?, ?, ?, ?)",
+            (row for row in salvaged(paths.db, paths.wal) if row[0] + row[1] > first),
         )
         missing, end = _write_bounds(db, first, end)
         db.execute("COMMIT")
@@ -92,18 +93,17 @@ def _write_rebuilt(paths: TopicPaths, first: int, end: int) -> tuple[Path, int, 
 
 def _write_bounds(db: sqlite3.Connection, first: int, end: int) -> tuple[int, int]:
     """Stores bounds and holes; returns how many records are missing, and the end."""
-    lowest, highest = db.execute("SELECT min(offset), max(offset) FROM records").fetchone()
-    if end == 0 and lowest is not None:
-        first = lowest  # there is no mark to say so
-    end = max(end, first, (highest if highest is not None else -1) + 1)
+    blocks = db.execute("SELECT offset, records FROM blocks ORDER BY offset").fetchall()
+    if end == 0 and blocks:
+        first = blocks[0][0]  # there is no mark to say so
+    end = max(end, first, sum(blocks[-1]) if blocks else 0)
     db.execute("UPDATE bounds SET first = ?, next = ?", (first, end))
     expected, missing = first, 0
-    offsets = db.execute("SELECT offset FROM records ORDER BY offset")
-    for (offset,) in chain(offsets, [(end,)]):
+    for offset, count in (*blocks, (end, 0)):
         if offset > expected:
             db.execute("INSERT INTO holes VALUES(?, ?)", (expected, offset - expected))
             missing += offset - expected
-        expected = offset + 1
+        expected = offset + count
     return missing, end
 
 
@@ -121,7 +121,7 @@ def _keep_damaged(paths: TopicPaths) -> Path:
 
 
 def salvaged(db: Path, wal: Path) -> Iterator[Found]:
-    """Yields every provable record of a topic's file and its write-ahead log; repeats happen."""
+    """Yields every provable block of a topic's file and its write-ahead log; repeats happen."""
     if not db.exists():
         return
     with db.open("rb") as file:
@@ -129,7 +129,7 @@ def salvaged(db: Path, wal: Path) -> Iterator[Found]:
         count = -(-db.stat().st_size // PAGE_BYTES)
         view = _Pages(file, newer, count)
         for number in chain(range(1, count + 1), sorted(n for n in newer if n > count)):
-            yield from _records(view, number)
+            yield from _blocks(view, number)
 
 
 class _Pages:
@@ -170,7 +170,7 @@ def _wal_pages(wal: Path) -> dict[int, bytes]:
     return pages
 
 
-def _records(view: _Pages, number: int) -> Iterable[Found]:
+def _blocks(view: _Pages, number: int) -> Iterable[Found]:
     page = view[number]
     start = _FILE_HEADER if number == 1 else 0
     if len(page) < PAGE_BYTES or page[start] != _LEAF:
@@ -179,12 +179,12 @@ def _records(view: _Pages, number: int) -> Iterable[Found]:
     for index in range(min(count, (PAGE_BYTES - start - 8) // 2)):
         (cell,) = struct.unpack_from(">H", page, start + 8 + 2 * index)
         try:
-            yield _record(view, page, cell)
+            yield _block(view, page, cell)
         except (IndexError, struct.error, ValueError):
-            continue  # not a record, or no longer one: it shows as a hole
+            continue  # not a block, or no longer one: its records show as a hole
 
 
-def _record(view: _Pages, page: bytes, cell: int) -> Found:
+def _block(view: _Pages, page: bytes, cell: int) -> Found:
     length, at = _varint(page, cell)
     offset, at = _varint(page, at)
     payload = _payload(view, page, at, length)
@@ -194,15 +194,14 @@ def _record(view: _Pages, page: bytes, cell: int) -> Found:
         kind, at = _varint(payload, at)
         kinds.append(kind)
     if len(kinds) != _COLUMNS:
-        raise ValueError("not a record")
-    ms, at = _integer(payload, header_size, kinds[1])
-    crc, at = _integer(payload, at, kinds[2])
-    key, at = _blob(payload, at, kinds[3])
-    headers, at = _blob(payload, at, kinds[4])
-    value, at = _blob(payload, at, kinds[5])
-    if headers is None or value is None or checksum(offset, ms, key, headers, value) != crc:
+        raise ValueError("not a block")
+    count, at = _integer(payload, header_size, kinds[1])
+    ms, at = _integer(payload, at, kinds[2])
+    crc, at = _integer(payload, at, kinds[3])
+    data, at = _blob(payload, at, kinds[4])
+    if count < 1 or checksum(offset, count, ms, data) != crc:
         raise ValueError("the checksum is wrong")
-    return offset, ms, crc, key, headers, value
+    return offset, count, ms, crc, data
 
 
 def _payload(view: _Pages, page: bytes, at: int, length: int) -> bytes:
@@ -245,12 +244,10 @@ def _integer(data: bytes, at: int, kind: int) -> tuple[int, int]:
     return int.from_bytes(data[at : at + size], "big", signed=True), at + size
 
 
-def _blob(data: bytes, at: int, kind: int) -> tuple[bytes | None, int]:
-    if kind == 0:
-        return None, at
+def _blob(data: bytes, at: int, kind: int) -> tuple[bytes, int]:
     if kind < 12 or kind % 2:
         raise ValueError("not bytes")
     size = (kind - 12) // 2
     if at + size > len(data):
-        raise ValueError("the record is cut")
+        raise ValueError("the block is cut")
     return data[at : at + size], at + size

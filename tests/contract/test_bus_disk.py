@@ -1,5 +1,6 @@
 """The embedded bus on a disk that is full or read-only: a real small file system, a real limit."""
 
+import random
 import shutil
 import subprocess
 import sys
@@ -50,12 +51,17 @@ def open_bus(path: Path, *, reserve_bytes: int = 0, **keep: object) -> EmbeddedB
     return bus
 
 
+def value(number: int, size: int) -> bytes:
+    """Nothing that could be compressed."""
+    return b"%d|" % number + random.Random(number).randbytes(size)
+
+
 def fill(bus: EmbeddedBus) -> tuple[int, Unavailable]:
     """Appends until the disk refuses; returns how many records were acknowledged, and why."""
     producer = bus.producer("test")
     for number in range(0, 100_000, 10):
         for one in range(number, number + 10):
-            producer.send(Record(TOPIC, b"%d|" % one + b"x" * 2_000))
+            producer.send(Record(TOPIC, value(one, 2_000)))
         try:
             producer.flush()
         except Unavailable as refused:
@@ -108,12 +114,12 @@ def test_appending_goes_on_when_there_is_room_again(disk: Path) -> None:
     bus = open_bus(disk)
     producer = bus.producer("waits")
     acknowledged, _ = fill(bus)
-    producer.send(Record(TOPIC, b"%d|" % acknowledged + b"x" * MEBI))
+    producer.send(Record(TOPIC, value(acknowledged, MEBI)))
     with pytest.raises(Unavailable):
         producer.flush()
 
     ballast.unlink()
-    producer.send(Record(TOPIC, b"%d|" % acknowledged + b"x" * MEBI))
+    producer.send(Record(TOPIC, value(acknowledged, MEBI)))
     producer.flush()
 
     got = [number_of(m) for m in drain(bus.consumer("group", [TOPIC]))]
@@ -183,7 +189,7 @@ def remount(disk: Path, mode: str) -> None:
 
 def test_a_quota_on_file_size_is_told_as_a_full_disk_and_loses_nothing(tmp_path: Path) -> None:
     code = (
-        "import resource, sys\n"
+        "import os, resource, sys\n"
         "from pathlib import Path\n"
         "from samlog.bus import open_embedded\n"
         "from samlog.bus.base import Record\n"
@@ -195,7 +201,7 @@ def test_a_quota_on_file_size_is_told_as_a_full_disk_and_loses_nothing(tmp_path:
         "producer = bus.producer('test')\n"
         "for number in range(0, 100_000, 10):\n"
         "    for one in range(number, number + 10):\n"
-        "        producer.send(Record('samlog.test', b'%d|' % one + b'x' * 2_000))\n"
+        "        producer.send(Record('samlog.test', b'%d|' % one + os.urandom(2_000)))\n"
         "    try:\n"
         "        producer.flush()\n"
         "    except Unavailable as refused:\n"
