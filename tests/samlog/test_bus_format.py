@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from samlog.bus.embedded_block import checksum
 from samlog.bus.embedded_format import (
     check_name,
-    checksum,
     decode_headers,
     encode_headers,
     read_mark,
@@ -40,14 +40,15 @@ def test_a_flipped_bit_changes_the_checksum(value: bytes, data: st.DataObject) -
     flipped = bytearray(value)
     flipped[bit // 8] ^= 1 << bit % 8
 
-    assert checksum(7, 1_000, b"k", b"h", value) != checksum(7, 1_000, b"k", b"h", bytes(flipped))
+    assert checksum(7, 3, 1_000, value) != checksum(7, 3, 1_000, bytes(flipped))
 
 
-def test_a_record_under_another_offset_or_time_fails_its_checksum() -> None:
-    right = checksum(7, 1_000, b"k", b"h", b"v")
+def test_a_block_under_another_offset_number_or_time_fails_its_checksum() -> None:
+    right = checksum(7, 3, 1_000, b"v")
 
-    assert right != checksum(8, 1_000, b"k", b"h", b"v")
-    assert right != checksum(7, 1_001, b"k", b"h", b"v")
+    assert right != checksum(8, 3, 1_000, b"v")
+    assert right != checksum(7, 4, 1_000, b"v")
+    assert right != checksum(7, 3, 1_001, b"v")
 
 
 def test_a_mark_comes_back_and_a_torn_one_counts_as_none(tmp_path: Path) -> None:
