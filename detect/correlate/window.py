@@ -24,6 +24,8 @@ _OPS: Mapping[str, Callable[[Any, Any], bool]] = {
     "neq": operator.ne,
 }
 
+_UPPER = frozenset(("gt", "gte"))
+
 
 class Match(NamedTuple):
     """One match of a base rule. Compares by time in ms, ``order`` and id, which name it.
@@ -49,7 +51,7 @@ class Window:
 
     def __init__(self, rule: Correlation) -> None:
         self.span = rule.span_ms
-        self.bounds = rule.bounds
+        self.bounds = [(_OPS[op], limit) for op, limit in rule.bounds]
         self.items: deque[Match] = deque()
 
     def push(self, match: Match) -> None:
@@ -62,8 +64,14 @@ class Window:
 
     def holds(self) -> bool:
         """Tells whether the condition holds for what is in the window."""
-        count = len(self.items)
-        return all(_OPS[op](count, limit) for op, limit in self.bounds)
+        return self._meets(len(self.items))
+
+    def _meets(self, value: int) -> bool:
+        # As a generator for `all` it takes 0.4 µs instead of 0.15.
+        for compare, limit in self.bounds:  # noqa: SIM110
+            if not compare(value, limit):
+                return False
+        return True
 
     def value(self) -> float:
         """Returns what the condition compares, for people."""
@@ -108,8 +116,7 @@ class ValueCount(Window):
                     del counts[value]
 
     def holds(self) -> bool:
-        count = len(self.counts)
-        return all(_OPS[op](count, limit) for op, limit in self.bounds)
+        return self._meets(len(self.counts))
 
     def value(self) -> float:
         return len(self.counts)
@@ -144,8 +151,7 @@ class Temporal(Window):
             mask ^= lowest
 
     def holds(self) -> bool:
-        present = self.present
-        return all(_OPS[op](present, limit) for op, limit in self.bounds)
+        return self._meets(self.present)
 
     def value(self) -> float:
         return self.present
@@ -203,8 +209,7 @@ class Numeric(Window):
         self.total, self.count = total, count
 
     def holds(self) -> bool:
-        total = self.total
-        return self.count > 0 and all(_OPS[op](total, limit) for op, limit in self.bounds)
+        return self.count > 0 and self._meets(self.total)
 
     def value(self) -> float:
         return self.total / 1e6
@@ -217,7 +222,7 @@ class Average(Numeric):
 
     def holds(self) -> bool:
         total, count = self.total, self.count
-        return count > 0 and all(_OPS[op](total, limit * count) for op, limit in self.bounds)
+        return count > 0 and all(compare(total, limit * count) for compare, limit in self.bounds)
 
     def value(self) -> float:
         return self.total / self.count / 1e6 if self.count else 0.0
@@ -230,22 +235,21 @@ class _Split:
     waits only while it may still become the one. Constant cost a value on average.
     """
 
-    __slots__ = ("above", "below", "first", "inclusive", "limit", "low", "next")
+    __slots__ = ("above", "below", "first", "inclusive", "least", "limit", "low", "next")
 
     def __init__(self, limit: int, inclusive: bool) -> None:
         self.limit = limit
         self.inclusive = inclusive
         """Whether the limit itself counts as below (``gt``, ``lte``)."""
+        self.least = limit + inclusive
+        """What counts as above at least; values are whole."""
         self.low = self.next = self.first = 0
         self.below: deque[tuple[int, int]] = deque()
         self.above: deque[tuple[int, int]] = deque()
 
-    def is_low(self, value: int) -> bool:
-        return value < self.limit or (self.inclusive and value == self.limit)
-
     def push(self, values: Sequence[int]) -> None:
         for value in values:
-            if self.is_low(value):
+            if value < self.least:
                 self.low += 1
                 below = self.below
                 while below and below[-1][1] <= value:
@@ -260,11 +264,13 @@ class _Split:
 
     def drop(self, values: Sequence[int]) -> None:
         for value in values:
-            self.low -= self.is_low(value)
-        self.first += len(values)
-        for queue in (self.below, self.above):
-            while queue and queue[0][0] < self.first:
-                queue.popleft()
+            self.low -= value < self.least
+        first = self.first = self.first + len(values)
+        below, above = self.below, self.above
+        while below and below[0][0] < first:
+            below.popleft()
+        while above and above[0][0] < first:
+            above.popleft()
 
     def is_reached(self, count: int, percentile: int) -> bool:
         """Tells whether the percentile of ``count`` values is on the upper side.
@@ -312,15 +318,19 @@ class Percentile(Window):
                 split.drop(values)
 
     def holds(self) -> bool:
-        return self.count > 0 and all(self._test(op, own) for op, own in self.tests)
+        if not self.count:
+            return False
+        for op, own in self.tests:  # noqa: SIM110 - as in `Window.holds`
+            if not self._test(op, own):
+                return False
+        return True
 
     def _test(self, op: str, own: Sequence[_Split]) -> bool:
-        reached = [split.is_reached(self.count, self.percentile) for split in own]
-        if op in ("gt", "gte"):
-            return reached[0]
-        if op in ("lt", "lte"):
-            return not reached[0]
-        return (reached == [True, False]) is (op == "eq")
+        reached = own[0].is_reached(self.count, self.percentile)
+        if len(own) == 1:
+            return reached is (op in _UPPER)
+        is_equal = reached and not own[1].is_reached(self.count, self.percentile)
+        return is_equal is (op == "eq")
 
     def value(self) -> float:
         """Sorts: asked only when something fired."""
