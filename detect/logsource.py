@@ -54,9 +54,11 @@ class Source:
 
     def answers(self, logsource: LogSource) -> bool:
         """Tells whether a rule for ``logsource`` is meant for these events."""
-        own = (self.product, self.category, self.service)
-        return all(
-            not wanted or wanted == have for wanted, have in zip(logsource, own, strict=True)
+        product, category, service = logsource
+        return (
+            (not product or product == self.product)
+            and (not category or category == self.category)
+            and (not service or service == self.service)
         )
 
 
