@@ -27,7 +27,7 @@ from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
 NAME = "auditd"
-VERSION = 2
+VERSION = 3
 HINTS = frozenset({"linux_auditd", "auditd.log"})
 PROGRAMS = frozenset(
     {"auditd", "audispd", "audisp-syslog", "audit", "audisp", "audisp-remote", "kernel"}

@@ -150,12 +150,17 @@ def set_failure(out: Event, data: EventData) -> None:
 
 
 def set_logon(out: Event, data: EventData) -> None:
-    """Takes the caller's logon id, else the session's own, and relates the caller."""
+    """Takes the caller's logon id, else the session's own, and relates the caller.
+
+    The domain of ``name@domain`` counts where the event names none.
+    """
     logon = value(data, "SubjectLogonId") or value(data, "TargetLogonId")
     if logon:
         out["winlog.logon.id"] = logon
     if caller := value(data, "SubjectUserName"):
         out["related.user"] = [caller]
+    if "user.domain" not in out and (realm := value(data, "TargetUserName").partition("@")[2]):
+        out["user.domain"] = realm
 
 
 def set_descriptors(out: Event, data: EventData) -> None:
