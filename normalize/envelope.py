@@ -65,18 +65,21 @@ _DIGITS = 56
 class Envelope:
     """``text`` is the raw line. ``created`` is when the agent read it, ``tz`` its zone or "".
 
+    ``moment`` is when it happened, where the agent knows that better than when it read it.
+
     ``origin`` is a stable position at the source, or "". ``rest`` holds what has no ECS field.
     """
 
     text: str
     created: datetime | None = None
+    moment: datetime | None = None
     tz: str = ""
     origin: str = ""
     fields: Event = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
     rest: dict[str, Any] = field(default_factory=dict)
     header: bool = True
-    """False where the agent took the syslog header off and gave its parts (journald)."""
+    """False where the agent took the syslog header off and gave its parts."""
     names_host: bool = False
     """True where the agent says itself which host it runs on (Beats, Vector)."""
 
@@ -150,17 +153,36 @@ def _beats(record: Mapping[str, Any], message: str) -> Envelope:
     for key in ("docker", "kubernetes", "input", "azure"):
         if key in record:
             found.rest[key] = capped(record[key])
+    if found.fields.get("log.syslog.appname"):
+        _parsed_syslog(found)
     return found
+
+
+def _parsed_syslog(found: Envelope) -> None:
+    """Takes program and host from what Beats' processor ``syslog`` read of the header.
+
+    ``message`` is then the body alone, and ``host.*`` of the agent is not where it was written.
+    """
+    fields = found.fields
+    found.header = False
+    fields["process.name"] = fields["log.syslog.appname"]
+    pid = fields.get("log.syslog.procid")
+    if isinstance(pid, str) and pid.isascii() and pid.isdecimal():
+        fields["process.pid"] = pid
+    if host := fields.get("log.syslog.hostname"):
+        fields["host.hostname"] = host
 
 
 def _journald_input(record: Mapping[str, Any], message: str) -> Envelope:
     """An entry of the journal as Filebeat's input journald translates it, in all its versions.
 
     ``process.*`` and ``user.*`` are the program that logged; its identifier is what syslog calls
-    the program. ``log.syslog.priority`` is journald's PRIORITY, which is a severity.
+    the program. ``@timestamp`` is the entry's own, ``event.created`` when it was read.
+    ``log.syslog.priority`` is journald's PRIORITY, which is a severity.
     """
     found = _beats(record, message)
     found.header = False
+    found.moment = _time(record.get("@timestamp"))
     for name, places in _JOURNAL_PLACES:
         value = next((v for place in places if (v := _at(record, place)) not in (None, "")), None)
         if isinstance(value, (str, int)) and not isinstance(value, bool):

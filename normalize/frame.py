@@ -190,6 +190,8 @@ class Normalizer:
         raw.tags += envelope.tags
         if envelope.created is not None and plausible(envelope.created, raw.received_at):
             raw.received_at = raw.timestamp = envelope.created
+        if envelope.moment is not None and plausible(envelope.moment, raw.received_at):
+            raw.timestamp = envelope.moment
         return envelope
 
     def _take_header(self, raw: RawEvent, envelope: Envelope | None) -> None:
@@ -203,7 +205,8 @@ class Normalizer:
         if envelope is not None and not envelope.header:
             raw.program = str(raw.fields.get("process.name", ""))
             raw.host = str(raw.fields.get("host.hostname", ""))
-            raw.fields["host.name"] = raw.host
+            if raw.host:
+                raw.fields["host.name"] = raw.host
         elif text[0] not in "{[":
             header = read_header(text, tz, raw.received_at)
             if header is not None:

@@ -3,7 +3,8 @@
 Deviations that are read: no priority, ISO 8601 times (rsyslog's file format), a year in the
 RFC 3164 time, fractions of seconds, ``Aug 07``, a zone name after the time, no host name, program
 names with spaces, a collector's address and a sequence number in front (Cisco), facility and
-severity in words behind the host (BusyBox: ``gw user.info kernel: ..``).
+severity in words behind the host (BusyBox: ``gw user.info kernel: ..``), RFC 5424's version and
+time before RFC 3164's host and tag (ESXi: ``<166>1 2026-01-10T12:37:01Z esx Hostd: ..``).
 """
 
 import re
@@ -99,8 +100,11 @@ def read_header(text: str, tz: tzinfo, received: datetime) -> Header | None:
             return None
         fields.update(known)
         start = pri.end()
-        if rfc5424 := _RFC5424.match(text, start):
+        rfc5424 = _RFC5424.match(text, start)
+        if rfc5424 is not None and rfc5424[3][-1] != ":":
             return _modern(text, rfc5424, fields, tz)
+        if text.startswith("1 ", start) and _ISO.match(text, start + 2):
+            start += 2
     if match := _RFC3164.match(text, start):
         sequence, day, year, clock, second, fraction, name = match.groups()
         own = zone(name) if name else None
@@ -192,7 +196,11 @@ def _tagged(
 
 
 def _modern(text: str, match: re.Match[str], fields: Event, tz: tzinfo) -> Header:
-    """RFC 5424 section 6: nil values are "-"; the message may begin with a byte order mark."""
+    """RFC 5424 section 6: nil values are "-"; the message may begin with a byte order mark.
+
+    rsyslog's template RSYSLOG_SyslogProtocol23Format leaves the blank behind the tag that it read
+    before the message.
+    """
     stamp, host, app, procid, msgid = ("" if part == "-" else part for part in match.groups())
     moment = parse_iso(stamp, tz) if stamp else None
     data, end = structured_data(text, match.end())
@@ -210,7 +218,7 @@ def _modern(text: str, match: re.Match[str], fields: Event, tz: tzinfo) -> Heade
         fields["log.syslog.msgid"] = msgid
     if data:
         fields["log.syslog.structured_data"] = data
-    body = text[end:].removeprefix(" ").removeprefix("\ufeff")
+    body = text[end:].removeprefix(" ").removeprefix("\ufeff").lstrip(" ")
     return Header(body, moment, stamp[-6:-5] in ("+", "-") or stamp.endswith("Z"), host, app, pid,
                   fields)  # fmt: skip
 

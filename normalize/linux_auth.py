@@ -26,7 +26,7 @@ _BY_USER = re.compile(r"by user ['\"]?([^'\"\s]{1,256})['\"]?\Z")
 _QUOTED_USER = re.compile(r"(?<! ) user (['\"])([^'\"\n]{1,256})\1")
 _MODULE = re.compile(r"pam_\w{1,32}\([\w.@-]{1,64}:\w{1,16}\): ")
 _VALUE = re.compile(r"\b(logname|uid|euid|tty|ruser|rhost|user)= ?([^\s=]*)(?=\s|\Z)")
-_USER = r"['\"`\[(]?(?P<user>[^\s'\"`\[\]()]{1,256})['\"`\])]?"
+_USER = r"['\"`\[(]?(?P<user>[^\s'\"`\[\]()]{1,256}?)['\"`\])]?(?=:?\s|:?\Z)"
 
 _LOCKED = "account-locked"
 # What a module says: its text, event.action ("" for none), event.outcome.

@@ -35,6 +35,7 @@ _PAIR = re.compile(
 _GLUED = re.compile(
     r"(?<=[\"'}a-z0-9)])(?=(?:UID|AUID|GID|OUID|ID|OLD-AUID)=\"[^\"\s]{1,256}\")"
     r"|(?:(?<= key=\(null\))|(?<=[^=]\"))(?=ARCH=[a-z0-9_])|(?<=[0-9A-F])(?=SADDR=\{ )"
+    r"|(?<=') (?=A?UID=\"[^\"\s]{1,256}\")"
 )
 _LOGIN = re.compile(r"\b(old|new) (auid|ses)=")
 
@@ -190,14 +191,15 @@ def _spaced(text: str) -> list[tuple[str, str]]:
 def unhex(value: str) -> str:
     """Returns the text that ``value`` is the hex of; ``value`` itself where it is plain text.
 
-    The kernel uses capitals, and hex only where a byte needs it: ``comm=cafe`` is a name. Of a
-    long text that was cut within a byte the rest counts.
+    The kernel uses capitals, and hex only where a byte needs it: ``comm=cafe`` is a name, and
+    zeros are a number (``fp`` of BPRM_FCAPS). Of a long text that was cut within a byte the rest
+    counts.
     """
     whole = value[:-1] if len(value) % 2 and len(value) > _CUT_FROM else value
     if len(value) < 4 or not _HEX.fullmatch(whole):
         return value
     data = bytes.fromhex(whole)
-    if not any(byte < 33 or byte > 126 or byte == 34 for byte in data):
+    if not any(byte < 33 or byte > 126 or byte == 34 for byte in data) or not any(data):
         return value
     try:
         return data.decode()

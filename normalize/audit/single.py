@@ -179,12 +179,17 @@ def _names(event: Event, record: Record, copies: str) -> None:
         field = _IDS.get(key.lower())
         if key == "UID" and copies:
             continue
-        if field and name not in ("unset", "unknown"):
+        if field and _is_name(name):
             event.setdefault(field.removesuffix("id") + "name", name)
         elif key == "ARCH":
             event["host.architecture"] = name
         elif key == "SYSCALL":
             event["auditd.log.SYSCALL"] = name
+
+
+def _is_name(text: str) -> bool:
+    """Tells whether auditd found a name for a number: else it writes unset or unknown(1004)."""
+    return bool(text) and text != "unset" and not text.startswith("unknown")
 
 
 def _copy(event: Event, record: Record, copies: str) -> None:
@@ -197,8 +202,9 @@ def _copy(event: Event, record: Record, copies: str) -> None:
         _put(event, "user.effective", record.get("new_auid", "new-auid", "auid"))
         return
     _put(event, "user", record.get("auid"))
-    if "AUID" in record.names and record.names["AUID"] != "unset":
-        event["user.name"] = record.names["AUID"]
+    actor = record.names.get("AUID", "")
+    if _is_name(actor):
+        event["user.name"] = actor
     if copies == "actor":
         _put(event, "user.effective", uid)
         return
@@ -207,13 +213,22 @@ def _copy(event: Event, record: Record, copies: str) -> None:
         _put(event, "user.effective", target)
         if target == uid and "UID" in record.names:
             event["user.effective.name"] = record.names["UID"]
+        _named(event, "user.effective", record)
         return
     _put(event, "user.effective", uid)
     side = "group" if copies in _GROUP_KINDS else "user.target"
-    if side == "group":
+    if side == "group" and event.get("user.name") != actor:
         event.pop("user.name", None)
     for value in (record.get("id"), record.get("acct") or record.get("grp", "new_group")):
         _put(event, side, value)
+    _named(event, side, record)
+
+
+def _named(event: Event, entity: str, record: Record) -> None:
+    """Takes the name that auditd wrote for ``id=``: a group's where groups are changed."""
+    name = record.names.get("ID", "")
+    if _is_name(name) and event.get(f"{entity}.id") == record.get("id"):
+        event.setdefault(f"{entity}.name", name)
 
 
 def _put(event: Event, entity: str, value: str) -> None:

@@ -18,13 +18,16 @@ Have auditd log ``execve`` (``-a always,exit -F arch=b64 -S execve -k exec``): r
 read ParentImage need Sysmon for Linux.
 """
 
+import re
+
 from normalize.audit.joined import joined
 from normalize.audit.record import HEAD, Record, read_record
+from normalize.audit.single import DATASET
 from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
 NAME = "auditd"
-VERSION = 2
+VERSION = 3
 HINTS = frozenset({"linux_auditd", "auditd.log"})
 PROGRAMS = frozenset(
     {"auditd", "audispd", "audisp-syslog", "audit", "audisp", "audisp-remote", "kernel"}
@@ -53,20 +56,33 @@ order.
 
 MAX_RECORDS = 1_000
 _HEAD_WITHIN = 512
+_NO_ID = re.compile(r"type=([A-Z][A-Z0-9_]{1,39}|UNKNOWN\[\d{1,5}\]) msg=(.{0,8192})", re.DOTALL)
+"""A record whose audit id is lost, as the kernel's older versions write of types unknown to it."""
 
 
 def matches(raw: RawEvent) -> bool:
-    """An audit id near the beginning of the line."""
+    """An audit id near the beginning of the line, or a record of a type unknown to the kernel."""
     begin = raw.body[:_HEAD_WITHIN]
-    return "audit(" in begin and HEAD.search(begin) is not None
+    if "audit(" in begin:
+        return HEAD.search(begin) is not None
+    return begin.startswith("type=UNKNOWN[") and _NO_ID.fullmatch(begin) is not None
 
 
 def parse(raw: RawEvent) -> Event:
     """Returns the event of the record, or of the records, one a line.
 
-    What auditd itself says through syslog is its ``message``; else refuses what holds no record.
+    A record without an audit id keeps its text; what auditd itself says through syslog is its
+    ``message``. Refuses what else holds no record.
     """
     records = read_records(raw)
+    if not records and (cut := _NO_ID.fullmatch(raw.body)):
+        kind, text = cut.groups()
+        return {
+            "event.dataset": DATASET,
+            "event.action": kind.lower(),
+            "auditd.log.record_type": kind,
+            "message": text,
+        }
     if not records:
         if raw.program:
             return {"event.dataset": "system.syslog", "message": raw.body}

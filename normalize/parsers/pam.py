@@ -13,7 +13,7 @@ from normalize.linux_auth import LINUX, decide, is_pam, user_line
 from samlog.event import Event, RawEvent
 
 NAME = "pam"
-VERSION = 3
+VERSION = 4
 HINTS = frozenset({"linux_auth", "system.auth"})
 PROGRAMS = frozenset(
     ("login", "systemd-logind", "polkitd", "gdm", "unix_chkpwd", "systemd-user", "pkexec", "doas")

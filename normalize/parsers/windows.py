@@ -46,7 +46,7 @@ from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
 NAME = "windows"
-VERSION = 2
+VERSION = 3
 ORDER = 35
 HINTS = frozenset(
     [

@@ -64,7 +64,8 @@ def route(channel: str, provider: str, code: str) -> Route:
     plans = FAMILIES.get(family, {})
     dataset = DATASETS.get(channel.lower(), OTHER_DATASET)
     found = log_class(channel, provider, code)
-    return Route(dataset, plans.get(code, UNKNOWN), plans is sysmon.PLANS, found)
+    plan = plans.get(code) or plans.get(powershell.OTHER, UNKNOWN)
+    return Route(dataset, plan, plans is sysmon.PLANS, found)
 
 
 def to_ecs(event: WindowsEvent, raw: RawEvent) -> Event:

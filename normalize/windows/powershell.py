@@ -43,11 +43,16 @@ SETTERS = {
 
 
 def read_context(out: Event, text: str) -> None:
-    """Reads ``Name=value`` or ``Name = value`` lines into powershell.*, process.*, user.*."""
+    """Reads lines ``Name=value``, ``Name = value`` and ``Name : value`` into ECS fields.
+
+    The host's language decides about the sign.
+    """
     for line in text.split("\n", MAX_LINES)[:MAX_LINES]:
-        name, equals, value = line.partition("=")
+        name, _, value = line.partition("=")
+        if " : " in name:
+            name, _, value = line.partition(" : ")
         value = value.strip()
-        if not equals or not value:
+        if not value:
             continue
         key = name.replace(" ", "").strip().lower()
         if (field := CONTEXT_FIELDS.get(key)) is not None:
@@ -108,8 +113,18 @@ def set_pipeline(out: Event, data: EventData) -> None:
 
 
 def set_module(out: Event, data: EventData) -> None:
-    """Reads event 4103: ContextInfo and Payload."""
+    """Reads event 4103: ContextInfo and Payload.
+
+    A user who is connected (remoting) is ``source.user`` and the one who acts, by the account that
+    commands run as here, ``destination.user``: with JEA that is a virtual one.
+    """
     read_context(out, _text(data, "ContextInfo"))
+    if "source.user.name" in out:
+        for leaf in ("name", "domain"):
+            if ran_as := out.pop(f"user.{leaf}", ""):
+                out[f"destination.user.{leaf}"] = ran_as
+            if connected := out.get(f"source.user.{leaf}"):
+                out[f"user.{leaf}"] = connected
     read_details(out, _text(data, "Payload"))
     set_sid(out, data)
 
@@ -124,13 +139,17 @@ def set_sid(out: Event, data: EventData) -> None:
             out["user.domain"] = domain
 
 
+OTHER = ""
+"""Where the plan of all other events of a channel stands."""
 CLASSIC: dict[str, Plan] = {
+    OTHER: compile_plan(category=("process",), kind=("info",), finish=(set_sid,)),
     "400": compile_plan(category=("process",), kind=("start",), finish=(set_classic,)),
     "403": compile_plan(category=("process",), kind=("end",), finish=(set_classic,)),
     "600": compile_plan(category=("process",), kind=("info",), finish=(set_classic,)),
     "800": compile_plan(category=("process",), kind=("info",), finish=(set_pipeline,)),
 }
 OPERATIONAL: dict[str, Plan] = {
+    OTHER: compile_plan(category=("process",), kind=("info",), finish=(set_sid,)),
     "4103": compile_plan(category=("process",), kind=("info",), finish=(set_module,)),
     "4104": compile_plan(
         (

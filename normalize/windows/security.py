@@ -8,7 +8,16 @@ from collections.abc import Iterable
 
 from normalize.windows import tables_codes as codes
 from normalize.windows.network import TRANSPORTS
-from normalize.windows.plan import NOTHING, Finish, Plan, Rule, compile_plan
+from normalize.windows.objects import (
+    MAX_RIGHTS,
+    message,
+    set_access,
+    set_object,
+    set_registry_value,
+    set_share,
+    value,
+)
+from normalize.windows.plan import Finish, Plan, Rule, compile_plan
 from normalize.windows.record import EventData
 from normalize.windows.sddl import describe
 from normalize.windows.tables_security import LOGON_TYPES, MEANINGS
@@ -16,14 +25,11 @@ from normalize.windows.tables_sids import WELL_KNOWN
 from normalize.windows.values import (
     command_line,
     executable,
-    file_path,
     integer,
     ip,
     port,
-    registry_path,
 )
 from samlog.event import Event
-from samlog.remember import remembered
 
 SUBJECT: tuple[Rule, ...] = (
     ("SubjectUserSid", "user.id"),
@@ -39,20 +45,27 @@ CALLER_PROCESS: tuple[Rule, ...] = (
     ("CallerProcessId", "process.pid", integer),
     ("CallerProcessName", executable("process")),
 )
+
+
+def login(name: str) -> str:
+    """Returns the name of an account that may be given as ``name@domain`` (MS-ADTS, UPN)."""
+    return name.partition("@")[0] or name
+
+
 LOGGED_ON: tuple[Rule, ...] = (
     ("TargetUserSid", "user.id"),
     ("TargetSid", "user.id"),
-    ("TargetUserName", "user.name"),
+    ("TargetUserName", "user.name", login),
     ("TargetDomainName", "user.domain"),
 )
 TARGET: tuple[Rule, ...] = (
     ("TargetSid", "user.target.id"),
-    ("TargetUserName", "user.target.name"),
+    ("TargetUserName", "user.target.name", login),
     ("TargetDomainName", "user.target.domain"),
 )
 EFFECTIVE: tuple[Rule, ...] = (
     ("TargetUserSid", "user.effective.id"),
-    ("TargetUserName", "user.effective.name"),
+    ("TargetUserName", "user.effective.name", login),
     ("TargetDomainName", "user.effective.domain"),
 )
 GROUP: tuple[Rule, ...] = (
@@ -123,18 +136,7 @@ TRUST: tuple[Rule, ...] = (
 )
 
 
-MAX_RIGHTS = 64
-
-
-def value(data: EventData, name: str) -> str:
-    """Returns a field's text, "" where it has none."""
-    found = data.get(name)
-    return found if isinstance(found, str) and found not in NOTHING else ""
-
-
-def message(code: str) -> str:
-    """Returns the text of a ``%%nnnn`` reference, the reference itself where it is unknown."""
-    return codes.MESSAGES.get(code[2:], code) if code.startswith("%%") else code
+SERVICE_TYPE: Rule = ("ServiceType", "service.type", codes.SERVICE_TYPES.get)
 
 
 def set_failure(out: Event, data: EventData) -> None:
@@ -148,12 +150,17 @@ def set_failure(out: Event, data: EventData) -> None:
 
 
 def set_logon(out: Event, data: EventData) -> None:
-    """Takes the caller's logon id, else the session's own, and relates the caller."""
+    """Takes the caller's logon id, else the session's own, and relates the caller.
+
+    The domain of ``name@domain`` counts where the event names none.
+    """
     logon = value(data, "SubjectLogonId") or value(data, "TargetLogonId")
     if logon:
         out["winlog.logon.id"] = logon
     if caller := value(data, "SubjectUserName"):
         out["related.user"] = [caller]
+    if "user.domain" not in out and (realm := value(data, "TargetUserName").partition("@")[2]):
+        out["user.domain"] = realm
 
 
 def set_descriptors(out: Event, data: EventData) -> None:
@@ -279,52 +286,11 @@ def set_audit_policy(out: Event, data: EventData) -> None:
         out["winlog.event_data.AuditPolicyChangesDescription"] = words
 
 
-@remembered(1_024, 1_024)
-def access_words(listed: str) -> tuple[str, ...]:
-    """Returns the rights of an AccessList (``%%1538 %%4416``) in words."""
-    return tuple(message(part) for part in listed.split()[:MAX_RIGHTS])
-
-
-def set_access(out: Event, data: EventData) -> None:
-    """Describes the rights that were asked for beside their codes."""
-    if listed := value(data, "AccessList"):
-        out["winlog.event_data.AccessListDescription"] = list(access_words(listed))
-
-
-SET_FILE = file_path()
-ROOTS = (("\\registry\\machine", "HKLM"), ("\\registry\\user", "HKU"))
-
-
-def set_object(out: Event, data: EventData) -> None:
-    """Writes file.* or registry.* of an accessed object, and its category."""
-    name, kind = value(data, "ObjectName"), value(data, "ObjectType")
-    if kind in ("File", "Directory"):
-        out["event.category"] = ["file"]
-        if name:
-            SET_FILE(out, name)
-    elif kind == "Key":
-        out["event.category"] = ["registry"]
-        set_key(out, name, "")
-    elif kind in ("Process", "Thread"):
-        out["event.category"] = ["process"]
-
-
-def set_key(out: Event, name: str, value_name: str) -> None:
-    r"""Writes registry.* from a kernel name such as ``\REGISTRY\MACHINE\SYSTEM\..``."""
-    lowered = name.lower()
-    for root, hive in ROOTS:
-        if lowered.startswith(root):
-            name = hive + name[len(root) :]
-    if name:
-        path = f"{name}\\{value_name}" if value_name else name
-        registry_path(out, path, with_value=bool(value_name))
-
-
-def set_registry_value(out: Event, data: EventData) -> None:
-    """Writes registry.* of a changed value."""
-    set_key(out, value(data, "ObjectName"), value(data, "ObjectValueName"))
-    if new := value(data, "NewValue"):
-        out["registry.data.strings"] = [new]
+def set_groups(out: Event, data: EventData) -> None:
+    """Names the groups of a list ``%{S-1-5-32-544} %{..}`` beside it."""
+    sids = [part.strip("%{}") for part in value(data, "SidList").split()[:MAX_RIGHTS]]
+    if sids:
+        out["winlog.event_data.SidListDesc"] = [WELL_KNOWN.get(sid, ("", sid))[1] for sid in sids]
 
 
 def set_renamed(out: Event, data: EventData) -> None:
@@ -374,11 +340,12 @@ PLANS.update(
             set_parent,
             set_created,
         ),
-        *_same("4697", (*SUBJECT, ("ServiceName", "service.name"))),
+        *_same("4697", (*SUBJECT, ("ServiceName", "service.name"), SERVICE_TYPE)),
         *_same("4703", (*DEFAULT, *EFFECTIVE)),
         *_same("4704 4705 4717 4718", (*SUBJECT, ("TargetSid", "user.target.id"))),
         *_same("4706 4707 4716", (*SUBJECT, *TRUST)),
         *_same("4719 4912", SUBJECT, set_audit_policy),
+        *_same("4908", SUBJECT, set_groups),
         *_same(
             "4720 4722 4723 4724 4725 4726 4738 4740 4765 4766 4767 4780 4782 4794 4797",
             (*SUBJECT, *TARGET),
@@ -401,11 +368,12 @@ PLANS.update(
         *_same("4768 4769 4770 4771 4772 4773 4820 4821 4824", KERBEROS, set_principal, set_ticket),
         *_same(
             "4774 4775 4776 4777 4822 4823",
-            (("TargetUserName", "user.name"), ("Workstation", "source.domain")),
+            (("TargetUserName", "user.name", login), ("Workstation", "source.domain")),
+            set_failure,
         ),
         *_same("4778 4779", SESSION, set_client),
         *_same("4825", (*SESSION, ("AccountName", "user.name")), set_client),
-        *_same("5140 5142 5143 5144 5145", SHARE, set_access),
+        *_same("5140 5142 5143 5144 5145", SHARE, set_share, set_access),
         *_same(
             "5031 5148 5149 5150 5151 5152 5153 5154 5155 5156 5157 5158 5159",
             FILTERING,

@@ -158,6 +158,7 @@ DNS_STATUS = {
 STATUS: Rule = ("QueryStatus", "sysmon.dns.status", lambda value: DNS_STATUS.get(value, value))
 
 U = (set_user,)
+FAILED = (("event.outcome", "failure"),)
 PLANS: dict[str, Plan] = {
     "1": compile_plan(
         (
@@ -244,16 +245,16 @@ PLANS: dict[str, Plan] = {
         (*PROCESS, ("PipeName", "file.name")), category=("file",), kind=("access",), finish=U
     ),
     "19": compile_plan(
-        (RULE, ("User", account())), category=("process",), kind=("creation",), finish=U
+        (RULE, ("User", account())), category=("process",), kind=("info",), finish=U
     ),
     "20": compile_plan(
         (RULE, ("User", account()), ("Destination", "process.executable")),
         category=("process",),
-        kind=("creation",),
+        kind=("change",),
         finish=U,
     ),
     "21": compile_plan(
-        (RULE, ("User", account())), category=("process",), kind=("creation",), finish=U
+        (RULE, ("User", account())), category=("process",), kind=("access",), finish=U
     ),
     "22": compile_plan(
         (*PROCESS, ("QueryName", dns_question), ("QueryResults", dns_answers), STATUS),
@@ -266,18 +267,25 @@ PLANS: dict[str, Plan] = {
     "24": compile_plan(
         (*PROCESS, ("Hashes", hashes("file.hash", "file.pe"))),
         category=("process",),
-        kind=("access",),
+        kind=("change",),
         finish=U,
     ),
-    "25": compile_plan(PROCESS, category=("process",), kind=("change",), finish=U),
+    "25": compile_plan(
+        (*PROCESS, ("Type", "message")), category=("process",), kind=("change",), finish=U
+    ),
     "26": compile_plan(DELETED, category=("file",), kind=("deletion",), finish=U),
-    "27": compile_plan(DELETED, category=("file",), kind=("creation", "denied"), finish=U),
-    "28": compile_plan(DELETED, category=("file",), kind=("deletion", "denied"), finish=U),
+    "27": compile_plan(
+        DELETED, category=("file",), kind=("creation", "denied"), constants=FAILED, finish=U
+    ),
+    "28": compile_plan(
+        DELETED, category=("file",), kind=("deletion", "denied"), constants=FAILED, finish=U
+    ),
     "29": compile_plan(DELETED, category=("file",), kind=("creation",), finish=U),
     "255": compile_plan(
         (("ID", "error.code"), ("Description", "error.message")),
         category=("process",),
         kind=("error",),
+        constants=FAILED,
     ),
 }
 """By event id."""

@@ -320,6 +320,17 @@ TICKET_OPTIONS = {
 }
 """By bit, counted from the most significant."""
 
+SERVICE_TYPES = {
+    "0x1": "Kernel Driver",
+    "0x2": "File System Driver",
+    "0x8": "Recognizer Driver",
+    "0x10": "Win32 Own Process",
+    "0x20": "Win32 Share Process",
+    "0x110": "Interactive Own Process",
+    "0x120": "Interactive Share Process",
+}
+"""Service types as Microsoft's page of event 4697 lists them."""
+
 TRUST_TYPES = {
     "1": "TRUST_TYPE_DOWNLEVEL",
     "2": "TRUST_TYPE_UPLEVEL",

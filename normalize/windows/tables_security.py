@@ -32,9 +32,9 @@ DENIED = ("connection", "denied")
 Meaning = tuple[tuple[str, ...], tuple[str, ...], str]
 
 MEANINGS: dict[str, Meaning] = {
-    "104": (IAM, ADMIN, "event-log-cleared"),
+    "104": (IAM, ADMIN_CHANGE, "event-log-cleared"),
     "1100": (PROCESS, END, "logging-service-shutdown"),
-    "1102": (IAM, ADMIN, "audit-log-cleared"),
+    "1102": (IAM, ADMIN_CHANGE, "audit-log-cleared"),
     "1104": (IAM, ADMIN, "logging-full"),
     "1105": (IAM, ADMIN, "auditlog-archieved"),
     "1108": (IAM, ADMIN, "logging-processing-error"),
@@ -214,7 +214,7 @@ MEANINGS: dict[str, Meaning] = {
     "4954": (CONFIG, CHANGE, "windows-firewall-group-policy-changed"),
     "4956": (CONFIG, CHANGE, "windows-firewall-profile-changed"),
     "4957": (CONFIG, INFO, "windows-firewall-rule-not-applied"),
-    "4964": (IAM, ADMIN, "logged-in-special"),
+    "4964": (IAM, ("admin", "group"), "logged-in-special"),
     "4985": (IAM, CHANGE, "transaction-state-changed"),
     "5024": (PROCESS, START, "windows-firewall-service-started"),
     "5025": (PROCESS, END, "windows-firewall-service-stopped"),
