@@ -28,6 +28,9 @@ class Piece(NamedTuple):
     origin: bytes = b""
 
 
+_new = tuple.__new__
+
+
 class Splitter(Protocol):
     """Takes content in order and gives the events that are complete."""
 
@@ -100,8 +103,10 @@ class LineSplitter:
         limit = self._limit
         for line in lines:
             end = offset + len(line)
-            value = line[:-1] if line[-1:] == b"\r" else line
-            if value:
+            if line[-1:] != b"\r" and 0 < len(line) <= limit:
+                # `Piece(..)` takes 0.2 µs more: a third of the whole for a line.
+                pieces.append(_new(Piece, (offset, end, line, None, b"")))
+            elif value := line.removesuffix(b"\r"):
                 full = None
                 if end - offset > limit:
                     value, full = cut(value, limit)
