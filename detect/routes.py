@@ -15,6 +15,7 @@ from detect.logsource import MAX_TOKEN_CHARS, Router, conflicts
 from detect.raw import NOT_NAMED, declared, named
 from detect.rule import LogSource
 from detect.scan import Scanners
+from detect.table import ENTRY_BYTES
 
 Mode = Literal["ecs", "raw"]
 
@@ -42,10 +43,23 @@ class Members:
     units of which it has seen enough.
     """
 
-    __slots__ = ("chosen", "enough", "group", "groups", "numbers", "sources")
+    __slots__ = (
+        "_kept",
+        "_kept_bytes",
+        "chosen",
+        "enough",
+        "group",
+        "groups",
+        "numbers",
+        "sources",
+    )
 
     def __init__(
-        self, numbers: tuple[int, ...], groups: Groups, sources: frozenset[int] = frozenset()
+        self,
+        numbers: tuple[int, ...],
+        groups: Groups,
+        sources: frozenset[int] = frozenset(),
+        kept: Kept | None = None,
     ) -> None:
         self.numbers = numbers
         self.groups = groups
@@ -53,13 +67,25 @@ class Members:
         self.sources = sources
         self.chosen: dict[int, tuple[int, ...]] = {}
         self.enough: set[str] = set()
+        self._kept = kept or Kept(self.forget)
+        self._kept_bytes = 0
 
     def choose(self, mask: int) -> tuple[int, ...]:
         """Returns the variants of the bits in ``mask``, and remembers them."""
         if len(self.chosen) >= MAX_CHOSEN:
-            self.chosen.clear()
-        found = self.chosen[mask] = tuple([self.numbers[bit] for bit in bits(mask)])
+            self.forget()
+        found = tuple([self.numbers[bit] for bit in bits(mask)])
+        size = ENTRY_BYTES + len(self.numbers) // 7 + 8 * len(found)
+        self._kept.add(size)
+        self._kept_bytes += size
+        self.chosen[mask] = found
         return found
+
+    def forget(self) -> None:
+        """Drops what is remembered of masks."""
+        self.chosen.clear()
+        self._kept.give_back(self._kept_bytes)
+        self._kept_bytes = 0
 
 
 class Routes:
@@ -126,9 +152,9 @@ class Routes:
     def _new(self, key: Any, sources: frozenset[int], own: LogSource | None = None) -> Members:
         numbers = self._numbers(sources) if own is None else self._raw_numbers(sources, own)
         if len(self._members) >= MAX_GROUPS:
-            self._members.clear()
-            self._named.clear()
-        found = self._members[key] = Members(numbers, self._groups_of(numbers, sources), sources)
+            self._drop_members()
+        groups = self._groups_of(numbers, sources)
+        found = self._members[key] = Members(numbers, groups, sources, self._kept)
         return found
 
     def look_again(self) -> None:
@@ -168,14 +194,23 @@ class Routes:
         found = self._groups.get(numbers)
         if found is None:
             if len(self._groups) >= MAX_GROUPS:
+                self._drop_members()
                 self._groups.clear()
             needs = [self._built.needs[number] for number in numbers]
             found = self._groups[numbers] = Group(needs, self._scanners, self._kept)
         return found
 
+    def _drop_members(self) -> None:
+        """Begins anew: what is dropped has to have given back what it kept."""
+        self._forget()
+        self._members.clear()
+        self._named.clear()
+
     def _forget(self) -> None:
         for group in self._groups.values():
             group.forget()
+        for members in self._members.values():
+            members.forget()
 
 
 def bits(mask: int) -> list[int]:

@@ -20,6 +20,7 @@ from detect.kept import Kept
 from detect.keywords import KeywordTable
 from detect.necessary import KEYWORDS, Atom, clauses, needs, vetoes
 from detect.noting import noter
+from detect.routes import Members
 from detect.scan import CHUNK_CHARS, Scanners, aho_corasick, hyperscan_literals
 from detect.text import View, fold
 
@@ -304,6 +305,21 @@ def test_all_indexes_together_keep_no_more_than_one_bound() -> None:
 
     assert 40_000 < most <= 50_000
     assert asked(groups[0], {"A": "nothing"}, None) == []
+
+
+def test_candidates_of_masks_count_for_the_bound_too() -> None:
+    kept = Kept(lambda: members.forget(), most=50_000)
+    members = Members(tuple(range(500)), (), kept=kept)
+    most = 0
+
+    for mask in range(1, 1_000):
+        members.choose(mask << 400)
+        most = max(most, kept.bytes)
+
+    assert 40_000 < most <= 50_000
+    assert members.choose(0b101) == (0, 2)
+    members.forget()
+    assert (kept.bytes, members.chosen) == (0, {})
 
 
 def test_what_is_dropped_is_no_longer_counted() -> None:
