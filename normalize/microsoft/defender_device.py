@@ -130,7 +130,7 @@ def _for_rules(event: Event, row: Row, action: str) -> None:
         event[f"{_PREFIX}.threat_names"] = text(found, "ThreatName")
 
 
-def _joined(row: Row, prefix: str = "") -> str:
+def joined(row: Row, prefix: str = "") -> str:
     """Returns a file's path. The column FolderPath holds the name too, but not always."""
     folder, name = text(row, f"{prefix}FolderPath"), text(row, f"{prefix}FileName")
     if not folder or not name:
@@ -143,7 +143,7 @@ def _joined(row: Row, prefix: str = "") -> str:
 
 def _subject(event: Event, row: Row) -> None:
     """The process that the row is about."""
-    if path := _joined(row):
+    if path := joined(row):
         event["process.executable"] = path
     copy(event, row, (("FileName", "process.name"),))
     copy(event, row, [(key, f"process.hash.{kind}") for key, kind in _HASHES])
@@ -151,7 +151,7 @@ def _subject(event: Event, row: Row) -> None:
 
 def _initiator(event: Event, row: Row, prefix: str, parent: str) -> None:
     """The process that did it, as ``prefix``; its own parent as ``parent``."""
-    if path := _joined(row, "InitiatingProcess"):
+    if path := joined(row, "InitiatingProcess"):
         event[prefix + ".executable"] = path
     copy(
         event,
@@ -190,7 +190,7 @@ def _signature(event: Event, prefix: str, status: str) -> None:
 
 
 def _file(event: Event, row: Row) -> None:
-    path = _joined(row)
+    path = joined(row)
     if path and text(row, "FileName"):
         _FILE(event, path)
     copy(event, row, (("FileName", "file.name"), ("FileSize", "file.size")))
@@ -202,7 +202,7 @@ _FILE = file_path()
 
 
 def _library(event: Event, row: Row) -> None:
-    if path := _joined(row):
+    if path := joined(row):
         event["dll.path"] = path
     copy(event, row, (("FileName", "dll.name"),))
     copy(event, row, [(key, f"dll.hash.{kind}") for key, kind in _HASHES])

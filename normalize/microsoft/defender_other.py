@@ -1,17 +1,18 @@
 """Defender's advanced hunting tables about identities, cloud apps, mail and alerts, in ECS.
 
 Format: "Understand the advanced hunting schema", tables Identity*Events, CloudAppEvents,
-Email*Events, UrlClickEvents, AlertInfo and AlertEvidence.
+Email*Events, UrlClickEvents, AlertInfo and AlertEvidence, BehaviorInfo and BehaviorEntities.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from normalize.address import is_ip, set_port
+from normalize.microsoft.defender_device import joined
 from normalize.microsoft.m365_types import SEVERITIES
 from normalize.microsoft.record import copy, mapping, text
 from normalize.web import set_url
-from normalize.windows.values import command_line, registry_path
+from normalize.windows.values import command_line, file_path, registry_path
 from samlog.event import Event
 
 Row = Mapping[str, Any]
@@ -19,13 +20,14 @@ Row = Mapping[str, Any]
 IDENTITY = frozenset(
     ("IdentityLogonEvents", "IdentityQueryEvents", "IdentityDirectoryEvents", "IdentityInfo")
     + ("CloudAppEvents", "CloudAuditEvents", "AADSignInEventsBeta", "AADSpnSignInEventsBeta")
-    + ("EntraIdSignInEvents", "EntraIdSpnSignInEvents", "BehaviorInfo", "BehaviorEntities")
+    + ("EntraIdSignInEvents", "EntraIdSpnSignInEvents")
 )
 MAIL = frozenset(
     ("EmailEvents", "EmailAttachmentInfo", "EmailUrlInfo", "EmailPostDeliveryEvents")
     + ("UrlClickEvents", "MessageEvents", "MessageUrlInfo", "MessagePostDeliveryEvents")
 )
 ALERTS = frozenset(("AlertInfo", "AlertEvidence"))
+BEHAVIORS = frozenset(("BehaviorInfo", "BehaviorEntities"))
 _ON_A_HOST = frozenset(("IdentityQueryEvents", "IdentityDirectoryEvents", "IdentityInfo"))
 """Tables whose IPAddress is that of the machine ``DeviceName``, not of who connects to it."""
 
@@ -36,6 +38,7 @@ _THREATS = frozenset(
     ("persistence", "privilegeescalation", "suspiciousactivity", "threatmanagement")
 )
 _LINE = command_line("process")
+_FILE = file_path()
 
 
 def read_identity(event: Event, table: str, row: Row) -> None:
@@ -163,3 +166,30 @@ def read_alert(event: Event, table: str, row: Row) -> None:
     severity = SEVERITIES.get(text(row, "Severity").lower())
     if severity:
         event["event.severity"] = severity
+
+
+def read_behavior(event: Event, table: str, row: Row) -> None:
+    """A behavior or an entity of one, as an alert's, though it is none; or any other table's row.
+
+    Columns have the same name and meaning in all tables.
+    """
+    read_alert(event, table, row)
+    event["event.kind"] = "event"
+    if event.pop("file.path", "") and text(row, "FileName"):
+        _FILE(event, joined(row))
+    event.pop("source.ip", None)
+    for key, field in (("LocalIP", "source.ip"), ("RemoteIP", "destination.ip")):
+        if is_ip(text(row, key)):
+            event[field] = row[key]
+    for key, side in (("LocalPort", "source"), ("RemotePort", "destination")):
+        port = row.get(key)
+        if isinstance(port, str | int) and not isinstance(port, bool):
+            set_port(event, side, port)
+    copy(event, row, (("NetworkMessageId", "email.message_id"), ("EmailSubject", "email.subject")))
+    if url := text(row, "RemoteUrl"):
+        set_url(event, url)
+    if data := text(row, "RegistryValueData"):
+        event["registry.data.strings"] = [data]
+    people = [text(row, key) for key in ("AccountName", "AccountUpn")]
+    if any(people):
+        event["related.user"] = [name for name in people if name]

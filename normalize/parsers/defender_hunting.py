@@ -16,9 +16,11 @@ from normalize.microsoft import azure
 from normalize.microsoft.defender_device import CATEGORIES, read_device
 from normalize.microsoft.defender_other import (
     ALERTS,
+    BEHAVIORS,
     IDENTITY,
     MAIL,
     read_alert,
+    read_behavior,
     read_identity,
     read_mail,
 )
@@ -26,7 +28,7 @@ from normalize.microsoft.record import json_text, mapping, plain, snake, spread,
 from samlog.event import Event, RawEvent
 
 NAME = "defender_hunting"
-VERSION = 2
+VERSION = 3
 HINTS = frozenset({"defender_xdr", "m365_defender.event"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = (
@@ -43,7 +45,7 @@ ORDER = 39
 
 _PREFIX = "m365_defender.event"
 _HUNTING = "AdvancedHunting-"
-_TABLES = frozenset(CATEGORIES) | IDENTITY | MAIL | ALERTS
+_TABLES = frozenset(CATEGORIES) | IDENTITY | MAIL | ALERTS | BEHAVIORS
 _GROUPS = (
     *(("InitiatingProcess", "initiating_process"), ("Process", "process"), ("Account", "account")),
     *(("Device", "device"), ("Registry", "registry"), ("Remote", "remote"), ("Local", "local")),
@@ -69,7 +71,7 @@ def matches(raw: RawEvent) -> bool:
 
 
 def parse(raw: RawEvent) -> Event:
-    """Returns the event; of a table that it does not know, with the columns alone."""
+    """Returns the event; of a table that it does not know, with what columns say in all tables."""
     record = raw.json or {}
     table, row = _row(record)
     event: Event = {"event.dataset": "m365_defender.event", "event.kind": "event"}
@@ -89,6 +91,8 @@ def parse(raw: RawEvent) -> Event:
         read_mail(event, table, row)
     elif table in ALERTS:
         read_alert(event, table, row)
+    else:
+        read_behavior(event, table, row)
     _columns(event, row)
     return event
 
