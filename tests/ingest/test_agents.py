@@ -4,11 +4,16 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from normalize.frame import Normalizer
+from normalize.parse import parse_record
+from normalize.registry import Registry
 
 AGENTS = Path(__file__).parents[2] / "examples" / "agents"
 TEST_CONFIG = """
@@ -77,6 +82,23 @@ def test_rsyslog_sends_with_the_example(connected: tuple[Rsyslog, Any], bench: A
     assert all(one.value.startswith(b"<38>1 ") for one in found)
     assert [int(one.value.split()[-1]) for one in found] == list(range(200))
     assert {one.headers["peer"] for one in found} == {b"127.0.0.1"}
+
+
+def test_a_log_in_that_rsyslog_sent_is_read_as_one(
+    connected: tuple[Rsyslog, Any], bench: Any
+) -> None:
+    rsyslog, source = connected
+    rsyslog.log(
+        b"<38>Jan 10 13:37:01 sshd[811]: Failed password for anna from 192.0.2.7 port 5 ssh2"
+    )
+
+    (found,) = bench.wait_for(source, 1)
+    received = datetime(2026, 1, 10, 13, 37, 2, tzinfo=UTC)
+    (event,) = parse_record(found.value, Normalizer({}, Registry()), received=received, name="x")
+
+    assert (event["event.dataset"], event["event.outcome"]) == ("system.auth", "failure")
+    assert (event["user.name"], event["source.ip"]) == ("anna", "192.0.2.7")
+    assert (event["process.name"], event["process.pid"]) == ("sshd", 811)
 
 
 @pytest.mark.parametrize("name", ["filebeat.yml", "winlogbeat.yml"])
