@@ -6,7 +6,7 @@ headers, its position and the settings; never of what was normalised before.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from normalize.bounded import Bounded
@@ -19,7 +19,7 @@ from normalize.jsontext import load
 from normalize.parser import Parser
 from normalize.records import Part, cut, split
 from normalize.registry import Registry
-from normalize.times import plausible, zone
+from normalize.times import plausible, written_time, zone
 from samlog.clock import iso_ms
 from samlog.ecs_types import coerce_checked
 from samlog.errors import BadEvent
@@ -207,6 +207,8 @@ class Normalizer:
             raw.host = str(raw.fields.get("host.hostname", ""))
             if raw.host:
                 raw.fields["host.name"] = raw.host
+            if envelope.stamp:
+                self._take_stamp(raw, envelope.stamp, tz)
         elif text[0] not in "{[":
             header = read_header(text, tz, raw.received_at)
             if header is not None:
@@ -219,6 +221,14 @@ class Normalizer:
                 if header.host and not (envelope and envelope.names_host):
                     raw.fields["host.name"] = header.host
         _find_json(raw)
+
+    def _take_stamp(self, raw: RawEvent, stamp: str, tz: tzinfo) -> None:
+        """Takes the time of a header that an agent has taken apart."""
+        moment, zoned = written_time(stamp, tz, raw.received_at)
+        if moment is not None and plausible(moment, raw.received_at):
+            raw.timestamp = moment
+            if not zoned:
+                raw.fields["event.timezone"] = raw.tz
 
     def _parse(self, raw: RawEvent) -> tuple[Event, Parser]:
         """Parses; what the chosen parser calls bad is stored by a generic one, tagged."""

@@ -202,6 +202,9 @@ def _modern(text: str, match: re.Match[str], fields: Event, tz: tzinfo) -> Heade
     before the message.
     """
     stamp, host, app, procid, msgid = ("" if part == "-" else part for part in match.groups())
+    if not procid and app.endswith("]"):
+        # Some write RFC 3164's tag as the name.
+        app, _, procid = app[:-1].partition("[")
     moment = parse_iso(stamp, tz) if stamp else None
     data, end = structured_data(text, match.end())
     fields["log.syslog.version"] = "1"

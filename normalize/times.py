@@ -27,6 +27,7 @@ MONTHS = {
 """English month names, and the Danish and Norwegian ones that differ."""
 
 _OFFSET = re.compile(r"(?:GMT|UTC)?([+-])(\d{1,2}):?(\d\d)?", re.IGNORECASE)
+_BSD = re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d")
 _CLF = re.compile(r"(\d\d)/([A-Za-z]{3})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-]\d{4})")
 
 
@@ -168,6 +169,13 @@ def syslog_time(
 def second_of(stamp: str, tz: tzinfo, received: datetime) -> datetime | None:
     """Returns `syslog_time` of ``Mon dd hh:mm:ss``; lines share their seconds: 0.3 us, not 0.8."""
     return _second(stamp, tz, received.timestamp() // 3600)
+
+
+def written_time(text: str, tz: tzinfo, received: datetime) -> tuple[datetime | None, bool]:
+    """Returns the UTC time of an ISO 8601 or RFC 3164 stamp, and whether it names its zone."""
+    if _BSD.fullmatch(text):
+        return second_of(text, tz, received), False
+    return parse_iso(text, tz), text.endswith("Z") or text[-6:-5] in ("+", "-")
 
 
 @lru_cache(maxsize=8192)

@@ -57,6 +57,75 @@ def test_other_agents_lines_are_found_too(one: One, record: dict[str, object]) -
     assert event["event.action"] == "ssh_login"
 
 
+SAID = "Failed password for root from 203.0.113.7 port 40112 ssh2"
+TAKEN_APART: dict[str, dict[str, object]] = {
+    "Vector, syslog": {
+        "appname": "sshd", "facility": "auth", "host": "web1", "hostname": "web1", "message": SAID,
+        "procid": 811, "severity": "info", "source_type": "syslog",
+        "timestamp": "2026-01-10T12:37:01Z", "version": 1,
+    },
+    "Vector, journald": {
+        "message": SAID, "SYSLOG_IDENTIFIER": "sshd", "_PID": "811", "host": "web1",
+        "SYSLOG_FACILITY": "4", "PRIORITY": "6", "source_type": "journald",
+        "timestamp": "2026-01-10T12:37:01Z",
+    },
+    "Fluent Bit": {
+        "date": 1768048621.0, "pri": "38", "host": "web1", "ident": "sshd", "pid": "811",
+        "message": SAID,
+    },
+    "syslog-ng": {
+        "PROGRAM": "sshd", "PRIORITY": "info", "PID": "811", "MESSAGE": SAID, "HOST": "web1",
+        "FACILITY": "auth", "DATE": "Jan 10 12:37:01",
+    },
+    "NXLog": {
+        "SyslogFacility": "AUTH", "SyslogSeverity": "INFO", "Hostname": "web1",
+        "EventTime": "2026-01-10 12:37:01", "SourceName": "sshd", "ProcessID": "811",
+        "Message": SAID,
+    },
+    "rsyslog": {
+        "msg": f" {SAID}", "hostname": "web1", "syslogtag": "sshd[811]:", "programname": "sshd",
+        "procid": "811", "syslogfacility": "4", "syslogseverity": "6",
+        "timereported": "2026-01-10T13:37:01+01:00",
+    },
+    "Logstash": {
+        "program": "sshd", "pid": "811", "logsource": "web1", "message": SAID,
+        "facility_label": "auth", "severity": 6, "timestamp": "Jan 10 12:37:01",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("agent", TAKEN_APART)
+def test_a_header_that_an_agent_has_taken_apart_counts(one: One, agent: str) -> None:
+    event = one(orjson.dumps(TAKEN_APART[agent]))
+    assert event["@timestamp"] == "2026-01-10T12:37:01.000Z"
+    assert (event["event.dataset"], event["user.name"]) == ("system.auth", "root")
+    assert (event["host.name"], event["process.name"], event["process.pid"]) == (
+        "web1",
+        "sshd",
+        811,
+    )
+    assert event["log.syslog.facility.name"] == "auth"
+    assert event["log.syslog.severity.code"] == 6
+    assert event["event.original"] == SAID
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"program": "billing", "message": "paid", "host": "web1"},
+        {"program": "billing", "message": "paid", "pid": 1},
+        {"program": "a b", "message": "paid", "host": "web1", "pid": 1},
+        {"program": {"name": "x"}, "message": "paid", "host": "web1", "pid": 1},
+        {"program": "billing", "message": {"text": "paid"}, "host": "web1", "pid": 1},
+        {"SourceName": "Application", "Message": "m", "Hostname": "h", "ProcessID": 1},
+    ],
+)
+def test_a_structured_log_with_a_program_is_no_syslog_message(
+    one: One, record: dict[str, object]
+) -> None:
+    assert one(orjson.dumps(record))["event.dataset"] in ("samlog.json", "windows.forwarded")
+
+
 def test_journald_gives_the_parts_of_the_header_itself(one: One) -> None:
     event = one(
         orjson.dumps(
