@@ -80,7 +80,7 @@ def _action(key: tuple[str, str]) -> Action:
 def _identity(name: str) -> Action:
     """A user and a group are created and deleted; all that hangs on one is a change of it."""
     kind = next((kind for words, kind in _VERBS if name.startswith(words)), "change")
-    if "Group" in name:
+    if "Group" in name and not name.endswith("ForUser"):
         owner = "group"
     elif any(word in name for word in _OF_A_USER):
         owner = "user"

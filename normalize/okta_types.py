@@ -30,16 +30,19 @@ _SUBJECTS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("app.kerberos_rich_client", "system.iwa_agentless.auth", "system.sms.", "system.voice."),
      _LOGIN),
     (("security.", "user.risk.", "user.account.report_suspicious", "analytics.risk"), _FOUND),
+    (("core.user",), _LOGIN),
+    (("directory.linked_object.", "directory.mapping."), _SETTING),
     (("user.", "credential.", "group.", "iam.", "support.org.", "access.", "directory."), _IAM),
     (("application.user_membership.", "application.provision.", "application.integration."), _IAM),
     (("app.user_management.", "app.ad.api.user_import", "app.access_request.", "device.user."),
      _IAM),
     (("system.api_token.", "system.idp.", "system.import.user.", "system.import.group"), _IAM),
-    (("workflows.user.role.", "certification."), _IAM),
+    (("workflows.user.role.",), _IAM),
     (("device.assurance.", "device.integration.", "device.posture."), _SETTING),
     (("device.",), ("host",)),
     (("policy.", "zone.", "application.", "app.", "system.", "event_hook.", "inline_hook."),
      _SETTING),
+    (("account.", "analytics.", "certification.", "core."), _SETTING),
     (("oauth2.", "master_application.", "network_zone.", "pam.", "workflows.", "scheduled_action."),
      _SETTING),
 )  # fmt: skip
@@ -63,7 +66,7 @@ _TYPE_OF = {word: kind for kind, words in _VERBS.items() for word in words} | {
 }
 """``updated`` says what ``update`` does."""
 _STAGES = frozenset(("completed", "initiated", "complete", "failed", "summary", "request"))
-_OWNERS = {"user": "user", "group": "group", "user_membership": "user"}
+_OWNERS = frozenset(("user", "group"))
 
 
 def meaning(event_type: str) -> Meaning:
@@ -92,7 +95,8 @@ def _types(event_type: str, category: tuple[str, ...]) -> tuple[str, ...]:
         kind = "change"
     if kind in ("start", "end") and category != ("session",):
         kind = None
-    owner = next((_OWNERS[word] for word in words[:2] if word in _OWNERS), None)
+    parts = event_type.replace("_", ".").split(".")
+    owner = next((word for word in parts if word in _OWNERS), None)
     found = (owner if category == _IAM else None, "admin" if privilege else None, kind)
     return tuple(word for word in found if word) or ("info",)
 

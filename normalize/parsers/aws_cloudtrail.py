@@ -21,7 +21,7 @@ from normalize.vendor_object import put, set_leaves, text
 from samlog.event import Event, RawEvent
 
 NAME = "aws_cloudtrail"
-VERSION = 3
+VERSION = 4
 HINTS = frozenset({"cloudtrail", "aws.cloudtrail"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = ({"product": "aws", "service": "cloudtrail"},)

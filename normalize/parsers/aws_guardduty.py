@@ -17,7 +17,7 @@ from normalize.vendor_object import objects, part, put, set_leaves, text
 from samlog.event import Event, RawEvent
 
 NAME = "aws_guardduty"
-VERSION = 2
+VERSION = 3
 HINTS = frozenset({"guardduty", "aws.guardduty"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES: tuple[Mapping[str, str], ...] = ({"product": "aws", "service": "guardduty"},)
@@ -49,6 +49,7 @@ _FAR_ENDS = (
 _PORT = "localPortDetails"
 _BY_NAME = "threatDetectedByName"
 _MAX_FILES = 32
+_MAX_PROBES = 32
 _MILLISECONDS = 1e11
 """A number of seconds beyond is one of milliseconds."""
 
@@ -110,7 +111,11 @@ def _ends(event: Event, action: Mapping[str, Any]) -> None:
     """The remote address: the source, unless the resource itself called out."""
     for name, key in _FAR_ENDS:
         known = part(action, name)
-        found = (objects(known.get(key), 1) or [part(known, key)])[0]
+        several = objects(known.get(key), _MAX_PROBES)
+        if len(several) > 1:
+            _set_probes(event, several)
+            return
+        found = (several or [part(known, key)])[0]
         remote = part(found, "remoteIpDetails") or found
         if not _address(remote):
             continue
@@ -124,9 +129,23 @@ def _ends(event: Event, action: Mapping[str, Any]) -> None:
         _set_end(event, near, local, part(known, "localPortDetails") or part(found, _PORT))
         put(event, "network.transport", text(known, "protocol").lower())
         return
+    callers = part(action, "kubernetesApiCallAction").get("sourceIPs")
+    if isinstance(callers, list):
+        known_ips = [one for one in callers[:_MAX_PROBES] if isinstance(one, str) and is_ip(one)]
+        _put_values(event, "source.ip", known_ips)
     asked = part(action, "dnsRequestAction")
     put(event, "dns.question.name", text(asked, "domain"))
     put(event, "network.transport", text(asked, "protocol").lower())
+
+
+def _set_probes(event: Event, probes: list[dict[str, Any]]) -> None:
+    """Of a port probe every address that probed, and every port of ours that it found."""
+    for side, place in (("source", "remoteIpDetails"), ("destination", "localIpDetails")):
+        addresses = [one for probe in probes if (one := _address(part(probe, place)))]
+        _put_values(event, f"{side}.address", addresses)
+        _put_values(event, f"{side}.ip", [one for one in addresses if is_ip(one)])
+    ports = [part(probe, _PORT).get("port") for probe in probes]
+    _put_values(event, "destination.port", [one for one in ports if type(one) is int])
 
 
 def _address(details: Mapping[str, Any]) -> str:
@@ -169,6 +188,11 @@ def _who(event: Event, resource: Mapping[str, Any]) -> None:
     for key, field in (("id", "id"), ("name", "name"), ("image", "image.name")):
         put(event, f"container.{field}", text(container, key))
     put(event, "container.runtime", text(container, "containerRuntime"))
+    put(event, "container.security_context.privileged",
+        part(container, "securityContext").get("privileged"))  # fmt: skip
+    task = part(part(resource, "ecsClusterDetails"), "taskDetails")
+    for key, field in (("id", "id"), ("name", "name"), ("containerRuntime", "runtime")):
+        _put_each(event, f"container.{field}", objects(task.get("containers"), _MAX_FILES), key)
 
 
 def _runtime(event: Event, service: Mapping[str, Any]) -> None:
@@ -179,16 +203,27 @@ def _runtime(event: Event, service: Mapping[str, Any]) -> None:
         _process(event, "process.parent", parent)
     context = part(details, "context")
     put(event, "threat.software.name", text(context, "toolName"))
-    put(event, "file.path", text(context, "threatFilePath"))
+    for field in ("file.path", "threat.indicator.file.path"):
+        put(event, field, text(context, "threatFilePath"))
+    put(event, "network.iana_number", text(context, "ianaProtocolNumber"))
     put(event, "process.command_line", text(context, "commandLineExample"))
     scan = part(part(part(service, "ebsVolumeScanDetails"), "scanDetections"), _BY_NAME)
     files = [one for threat in objects(scan.get("threatNames"), _MAX_FILES)
              for one in objects(threat.get("filePaths"), _MAX_FILES)][:_MAX_FILES]  # fmt: skip
     for key, field in (("filePath", "path"), ("fileName", "name"), ("hash", "hash.sha256")):
-        values = [value for one in files if (value := text(one, key))]
-        put(event, f"file.{field}", values if len(values) > 1 else "".join(values))
+        _put_each(event, f"file.{field}", files, key)
     if files:
         event["event.category"] = ["intrusion_detection", "malware"]
+
+
+def _put_each(event: Event, name: str, things: list[dict[str, Any]], key: str) -> None:
+    _put_values(event, name, [value for one in things if (value := text(one, key))])
+
+
+def _put_values(event: Event, name: str, values: list[Any]) -> None:
+    """Sets different values as a list, one as itself."""
+    once = list(dict.fromkeys(values))
+    put(event, name, once if len(once) > 1 else next(iter(once), None))
 
 
 def _process(event: Event, prefix: str, process: Mapping[str, Any]) -> None:

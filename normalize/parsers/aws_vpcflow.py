@@ -20,7 +20,7 @@ from samlog.clock import iso_ms
 from samlog.event import Event, RawEvent
 
 NAME = "aws_vpcflow"
-VERSION = 2
+VERSION = 3
 HINTS = frozenset({"vpcflow", "aws.vpcflow"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES: tuple[Mapping[str, str], ...] = ({"category": "firewall"},)
@@ -95,7 +95,7 @@ def matches(raw: RawEvent) -> bool:
     if len(text) > _MAX_LINE:
         return False
     first = text[:40].partition(" ")[0]
-    if not (first.isdecimal() or first in _FIELDS or first.startswith("i-")):
+    if not (first.isdecimal() or first in _FIELDS or first.startswith("i-") or first == "-"):
         return False
     return _is_header(text.split(None, 40)) or _read(text) is not None
 

@@ -8,6 +8,7 @@ the client's choice and become no fields.
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from normalize.address import is_ip
 from normalize.aws_names import read_arn, set_cloud
@@ -17,7 +18,7 @@ from normalize.web import set_url
 from samlog.event import Event, RawEvent
 
 NAME = "aws_waf"
-VERSION = 2
+VERSION = 3
 HINTS = frozenset({"waf", "aws.waf"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES: tuple[Mapping[str, str], ...] = ({"category": "webserver"},)
@@ -85,6 +86,16 @@ def parse(raw: RawEvent) -> Event:
     return event
 
 
+def _target(event: Event, path: str, query: str) -> None:
+    """Path and query come apart ("Log fields": ``uri``, ``args``), and hold ``?`` and ``#``."""
+    if path:
+        if "?" in path or "#" in path:
+            path = path.replace("?", "%3F").replace("#", "%23")
+        set_url(event, path)
+        del event["url.original"]
+    put(event, "url.query", unquote(query, errors="replace") if "%" in query else query)
+
+
 def _request(event: Event, request: Mapping[str, Any]) -> None:
     address = text(request, "clientIp")
     if is_ip(address):
@@ -92,10 +103,7 @@ def _request(event: Event, request: Mapping[str, Any]) -> None:
     put(event, "http.request.method", text(request, "httpMethod"))
     put(event, "http.request.id", text(request, "requestId"))
     put(event, "http.version", text(request, "httpVersion").rpartition("/")[2])
-    path, query = text(request, "uri"), text(request, "args")
-    if path:
-        set_url(event, f"{path}?{query}" if query else path)
-        del event["url.original"]
+    _target(event, text(request, "uri"), text(request, "args"))
     for key, field in (("scheme", "scheme"), ("host", "domain"), ("fragment", "fragment")):
         put(event, f"url.{field}", text(request, key))
     headers: list[str] = []

@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from normalize.address import is_ip, set_port
+from normalize.duo_actions import has_failed, meaning
 from normalize.jsontext import load
 from normalize.times import parse_epoch
 from normalize.vendor_object import part, put, set_class, set_leaves, text
 from samlog.event import Event, RawEvent
 
 NAME = "duo"
-VERSION = 2
+VERSION = 3
 HINTS = frozenset({"cisco_duo", "cisco_duo.auth", "cisco_duo.admin", "duologsync"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = ({"product": "cisco", "service": "duo"},)
@@ -39,29 +40,14 @@ minutes late: poll two minutes behind. `isotimestamp` has microseconds, `@timest
 of `timestamp`.
 """
 
-_ADDRESS_PORT = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\]:(\d{1,5})|([0-9A-Fa-f:]{2,45})[#p](\d{1,5})"
-                           r"|(\d{1,3}(?:\.\d{1,3}){3}):(\d{1,5})")  # fmt: skip
-_VERBS = (
-    (("create", "add"), "creation"),
-    (("delete", "remove"), "deletion"),
-    (("update", "edit", "modify", "lock", "unlock", "lockout", "disable", "enable"), "change"),
+_ADDRESS_PORT = re.compile(
+    r"\[([0-9A-Fa-f:.]{2,45})\]:(\d{1,5})|([0-9A-Fa-f:]{2,45})(?: port |[#p.])(\d{1,5})"
+    r"|((?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}):(\d{1,5})|(\d{1,3}(?:\.\d{1,3}){3}):(\d{1,5})"
 )
-_OWNERS = (
-    (
-        ("admin", "directory_group_admin", "activation_create_link", "activation_delete_link"),
-        "admin",
-    ),
-    (("activation_send_link",), "admin"),
-    (("user", "phone", "hardtoken", "tablet", "u2ftoken", "webauthncredential", "bypass"), "user"),
-    (("group",), "group"),
-)
+"""The ways of RFC 5952, section 6, to write an address with its port."""
 _TARGETS = {"user": "user.target", "admin": "user.target", "group": "group"}
-_SETTINGS = (
-    *("integration", "policy", "feature", "account", "custom_messaging", "log_export", "sso"),
-    *("customer", "create_child_customer", "delete_child_customer", "credits", "edition"),
-    *("directory", "azure_directory", "trusted_endpoints", "telephony", "branding"),
-)
-_FAILED = ("_error", "_fail", "_failed", "_denied")
+_CLASSES = {"authentication": "LC-01", "iam": "LC-02", "configuration": "LC-02"}
+_OF_ADMIN = frozenset(("description", "username"))
 _OF_ONESELF = ("admin_login", "admin_self_activate", "admin_2fa")
 """Actions in whose details the administrator's own address stands, not that of the object."""
 
@@ -83,7 +69,8 @@ def parse(raw: RawEvent) -> Event:
         set_leaves(event, prefix, record)
     else:
         reader(event, prefix, record)
-    set_class(event, {"iam": "LC-02", "configuration": "LC-02"}, "LC-01")
+    other = "LC-02" if log == "admin" else "LC-01"
+    set_class(event, _CLASSES, other)
     return event
 
 
@@ -106,8 +93,12 @@ def _log(record: Mapping[str, Any]) -> str:
     if "telephony_credits_remaining" in record and "integration_count" in record:
         return "summary"
     if "credits" in record and "phone" in record and "context" in record:
-        return "telephony"
-    if "action" in record and "isotimestamp" in record and "object" in record:
+        return "telephony_v2" if "telephony_id" in record else "telephony"
+    if (
+        "action" in record
+        and "isotimestamp" in record
+        and ("object" in record or _OF_ADMIN.issubset(record))
+    ):
         offline = text(record, "action").startswith("o2fa_")
         return "offline_enrollment" if offline else "admin"
     if "factor" in record and "isotimestamp" in record and "integration" in record:
@@ -140,6 +131,8 @@ def _auth(event: Event, prefix: str, record: Mapping[str, Any]) -> None:
         event["samlog.origin"] = f"duo|{identity}"
     device = part(record, "access_device")
     _device(event, device, text(record, "ip"))
+    address, _ = _apart(text(record, "auth_device", "ip"))
+    put(event, "related.ip", [address] if address else [])
     user = part(record, "user")
     name = text(user, "name") or text(record, "username")
     for side in ("", "source."):
@@ -158,11 +151,10 @@ def _device(event: Event, device: Mapping[str, Any], fallback: str) -> None:
     host = text(device, "hostname")
     put(event, "source.address", host or address)
     put(event, "related.hosts", [host] if host else [])
-    if match := _ADDRESS_PORT.fullmatch(address):
-        address, port = next((a, p) for a, p in zip(*[iter(match.groups())] * 2, strict=True) if a)
-        set_port(event, "source", port)
-    if is_ip(address):
+    address, port = _apart(address)
+    if address:
         event["source.ip"] = address
+        set_port(event, "source", port)
     for key, field in (
         ("browser", "name"),
         ("browser_version", "version"),
@@ -172,10 +164,19 @@ def _device(event: Event, device: Mapping[str, Any], fallback: str) -> None:
         put(event, f"user_agent.{field}", text(device, key))
 
 
+def _apart(address: str) -> tuple[str, str]:
+    """Returns the address and its port, "" for what is not there or is no address."""
+    port = ""
+    if not is_ip(address):
+        match = _ADDRESS_PORT.fullmatch(address)
+        address, port = (one for one in match.groups() if one) if match else ("", "")
+    return (address, port) if address and is_ip(address) else ("", "")
+
+
 def _admin(event: Event, prefix: str, record: Mapping[str, Any]) -> None:
     action = text(record, "action")
     put(event, "event.action", action)
-    event["event.outcome"] = "failure" if action.endswith(_FAILED) else "success"
+    event["event.outcome"] = "failure" if has_failed(action) else "success"
     _classify(event, action)
     put(event, "user.name", text(record, "username"))
     put(event, "user.target.name", text(record, "object"))
@@ -206,20 +207,9 @@ def _subject(event: Event, action: str, description: Mapping[str, Any]) -> None:
 
 
 def _classify(event: Event, action: str) -> None:
-    """Duo's actions begin with what they are about; ``admin_login`` is a log-in."""
-    if action.startswith("admin_") and "login" in action:
-        event["event.category"], event["event.type"] = ["authentication"], ["info"]
-        return
-    verbs = set(action.split("_"))
-    types = [kind for words, kind in _VERBS if verbs.intersection(words)]
-    for beginnings, owner in _OWNERS:
-        if action.startswith(beginnings):
-            event["event.category"], event["event.type"] = ["iam"], [owner, *types]
-            return
-    if action.startswith(_SETTINGS):
-        event["event.category"], event["event.type"] = ["configuration"], types or ["info"]
-    elif "_sync_" in action:
-        event["event.type"] = ["info"]
+    categories, types = meaning(action)
+    put(event, "event.category", list(categories))
+    put(event, "event.type", list(types))
 
 
 def _description(value: Any) -> Any:
@@ -233,9 +223,12 @@ def _description(value: Any) -> Any:
 
 
 def _telephony(event: Event, prefix: str, record: Mapping[str, Any]) -> None:
+    if identity := text(record, "telephony_id"):
+        event["samlog.origin"] = f"duo|{identity}"
+        put(event, f"{prefix}.id", identity)
     put(event, f"{prefix}.event_type", text(record, "context"))
     put(event, f"{prefix}.phone_number", text(record, "phone"))
-    known = ("context", "phone")
+    known = ("context", "phone", "telephony_id")
     set_leaves(event, prefix, {k: v for k, v in record.items() if k not in known})
 
 
@@ -286,6 +279,7 @@ def _trust_monitor(event: Event, prefix: str, record: Mapping[str, Any]) -> None
     put(event, "user.id", text(user, "key"))
     put(event, "user.name", text(user, "name"))
     put(event, "rule.name", text(record, "type"))
+    put(event, "event.url", text(record, "triage_event_uri"))
     set_leaves(event, prefix, record)
 
 
@@ -293,6 +287,7 @@ _READERS: Mapping[str, Callable[[Event, str, Mapping[str, Any]], None]] = {
     "auth": _auth,
     "admin": _admin,
     "telephony": _telephony,
+    "telephony_v2": _telephony,
     "offline_enrollment": _offline,
     "activity": _activity,
     "trust_monitor": _trust_monitor,

@@ -21,7 +21,7 @@ from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
 NAME = "keycloak"
-VERSION = 2
+VERSION = 3
 HINTS = frozenset({"keycloak.log", "keycloak_log"})
 PROGRAMS = frozenset({"keycloak"})
 LOGSOURCES: tuple[Mapping[str, str], ...] = ()
@@ -52,7 +52,8 @@ _KEY = re.compile(r"[A-Za-z_][\w.-]{0,63}")
 _EVENTS = "org.keycloak.events"
 _SERVERS = (
     *("org.keycloak", "org.jboss.", "org.wildfly", "io.quarkus", "org.infinispan", "org.xnio"),
-    *("org.hibernate", "io.undertow", "io.smallrye"),
+    *("org.hibernate", "io.undertow", "io.smallrye", "com.arjuna.", "org.jgroups", "io.vertx"),
+    *("org.apache.activemq", "liquibase."),
 )
 _MAX_PAIRS = 128
 _VERBS = {"CREATE": "creation", "UPDATE": "change", "DELETE": "deletion"}
@@ -207,7 +208,8 @@ def _event(event: Event, fields: Mapping[str, Any]) -> None:
     put(event, "user.name", text(fields, "username"))
     set_endpoint(event, "source", text(fields, "ipAddress"))
     if error := text(fields, "error"):
-        event["event.code"] = error
+        if event.setdefault("event.code", error) != error:  # that of an administrator's operation
+            event["event.reason"] = error
         event["event.outcome"] = "failure"
 
 

@@ -1,7 +1,8 @@
 """Kubernetes API server audit events, JSON: who asked the API for what, and what it answered.
 
 Format: audit.k8s.io/v1 (v1beta1, v1alpha1), one event a line, from the log back end; an
-``EventList`` (webhook) is a batch; what AKS writes as a diagnostic log is read too. ECS fields:
+``EventList`` (webhook) is a batch; what AKS writes as a diagnostic log is read too, and what
+Elastic Agent decodes into ``kubernetes.audit`` before it sends. ECS fields:
 ``user.name``, ``source.ip`` (the client, the first of sourceIPs), ``event.action`` = verb,
 ``event.outcome`` by status and by the authorizer's decision, ``orchestrator.*`` the object. All of
 Kubernetes' own fields are below ``kubernetes.audit.`` in their spelling; dots in annotations
@@ -19,7 +20,7 @@ from normalize.vendor_object import part, put, set_class, set_leaves, text
 from samlog.event import Event, RawEvent
 
 NAME = "kubernetes_audit"
-VERSION = 2
+VERSION = 3
 HINTS = frozenset({"kubernetes", "kubernetes.audit_logs", "k8s_audit"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = (
@@ -29,7 +30,7 @@ LOGSOURCES = (
 LOG_CLASSES = ("LC-15", "LC-23")
 CONTENT = "json"
 ORDER = 40
-KEYS = frozenset(("auditID", "category"))
+KEYS = frozenset(("auditID", "category", "kubernetes"))
 SPECIFICATION = (
     'Kubernetes documentation, "Auditing", and the API reference of audit.k8s.io/v1 Event',
 )
@@ -80,15 +81,29 @@ def parse(raw: RawEvent) -> Event:
     _outcome(event, record)
     _vendor(event, record)
     set_class(event, {"api": "LC-23"}, "LC-15")
-    cluster = text(raw.json or {}, "resourceId").rpartition("/")[2]
-    put(event, "orchestrator.cluster.name", cluster.lower())
+    _around(event, raw.json or {}, record)
     return event
 
 
+def _around(event: Event, whole: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """Keeps the cluster's name, and what an agent put around the event, below its own name."""
+    cluster = text(whole, "resourceId").rpartition("/")[2]
+    put(event, "orchestrator.cluster.name", cluster.lower())
+    if record is whole or "kubernetes" not in whole:
+        return
+    put(event, "orchestrator.cluster.name", text(whole, "orchestrator", "cluster", "name"))
+    held = {key: value for key, value in part(whole, "kubernetes").items() if key != "audit"}
+    set_leaves(event, "kubernetes", held, as_sent=True)
+    rest = {key: value for key, value in whole.items() if key != "kubernetes"}
+    set_leaves(event, "kubernetes.envelope", rest, as_sent=True)
+
+
 def _only(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns the event, also where it is JSON text in an AKS diagnostic record."""
+    """Returns the event, also out of an AKS diagnostic record or below ``kubernetes.audit``."""
     if record.get("category") in _AKS:
         return _in_aks(part(record, "properties").get("log"))
+    if "kubernetes" in record:
+        return part(part(record, "kubernetes"), "audit") or record
     return record
 
 
@@ -142,6 +157,8 @@ def _outcome(event: Event, record: Mapping[str, Any]) -> None:
         event["event.type"].append("denied")
     elif isinstance(code, int) and not isinstance(code, bool):
         event["event.outcome"] = "success" if code < 400 else "failure"
+    elif decision == "allow":
+        event["event.outcome"] = "success"
     put(event, "event.reason", text(record, "responseStatus", "reason"))
 
 

@@ -18,7 +18,7 @@ from normalize.web import set_url
 from samlog.event import Event, RawEvent
 
 NAME = "okta"
-VERSION = 2
+VERSION = 3
 HINTS = frozenset({"okta.system", "okta_system"})
 PROGRAMS: frozenset[str] = frozenset()
 LOGSOURCES = ({"product": "okta", "service": "okta"},)
@@ -125,15 +125,18 @@ def _actor(event: Event, actor: Mapping[str, Any]) -> None:
 
 
 def _targets(event: Event, targets: Any) -> None:
-    """The first user and the first group; of all, the names are related."""
-    names: list[str] = []
+    """The first user and the first group; of all, the names are related, and the actor's.
+
+    Types are User, AppUser, UserGroup, AppGroup and others, with other capitals in older events.
+    """
+    names = [event["user.full_name"]] if "user.full_name" in event else []
     for target in objects(targets):
-        kind, shown = target.get("type"), text(target, "displayName")
-        if kind in ("User", "AppUser"):
+        kind, shown = text(target, "type").lower(), text(target, "displayName")
+        if "group" in kind:
+            place, field = "user.target.group.", "name"
+        elif "user" in kind:
             place, field = "user.target.", "full_name"
             names += [word for word in (shown, text(target, "alternateId")) if word]
-        elif kind == "UserGroup":
-            place, field = "user.target.group.", "name"
         else:
             continue
         if f"{place}id" not in event and f"{place}{field}" not in event:
