@@ -80,7 +80,8 @@ class Heavy(Many):
         """
         super().__init__(members)
         self._noted = noted
-        self._low: Texts = self if low is None else low
+        # None stands for these: naming itself, it would keep its texts until garbage is collected.
+        self._low = low
         self._partly = partly
         self._answers: dict[Hashable, bool] = {}
         self._joined: str | None = None
@@ -141,7 +142,7 @@ class Heavy(Many):
 
     def _is_satisfied(self, predicate: TextPredicate) -> bool:
         needs: tuple[str, ...] = getattr(predicate, "needs", ())
-        low = self._low
+        low = self if self._low is None else self._low
         if not all(need in low for need in needs):
             return False
         longest: int | None = getattr(predicate, "longest", None)

@@ -1,5 +1,6 @@
 """What rules see of an event is bounded; what they did not see is told, never passed over."""
 
+import gc
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -206,6 +207,19 @@ def test_what_fires_on_the_part_is_told_beside_it(load: Callable[..., Engine], r
     titles = {one["rule"]["title"] for one in told(made, **{LINE: "x" * 40_000 + "whoami"})}
 
     assert titles == {"a rule under test", "Event too long to be matched whole"}
+
+
+def test_nothing_of_a_heavy_event_waits_for_the_garbage_collector(
+    load: Callable[..., Engine], rule: Any
+) -> None:
+    engine = load(rule({"selection": {"A|re": "a.*b", "A|contains": "x"}}))
+    gc.collect()
+    gc.disable()
+    try:
+        assert engine.match({"A": ["y" * 2_000, "axb"]})
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_the_next_event_is_not_told(step: Any) -> None:
