@@ -9,7 +9,7 @@ from operator import itemgetter
 from normalize.bounded import Bounded
 from normalize.times import parse_iso
 from samlog.clock import iso_ms
-from samlog.errors import BadEvent, ConfigError
+from samlog.errors import BadEvent
 from samlog.event import (
     FORMAT_VERSION,
     H_COLLECTOR,
@@ -189,9 +189,11 @@ def position_origin(
 def _check(headers: Mapping[str, bytes], unit: str) -> None:
     version = headers.get(H_VERSION)
     if version is not None and version.partition(b".")[0] != FORMAT_VERSION:
-        raise ConfigError(
+        # A unit wrote it: stopping here would let one unit stop all others.
+        raise BadEvent(
+            "unknown_format",
             f"a raw record has format version {version!r} and this samlog reads "
-            f"{FORMAT_VERSION!r}; upgrade samlog before its collectors"
+            f"{FORMAT_VERSION!r}; upgrade samlog before its collectors, then replay",
         )
     stated = headers.get(H_UNIT)
     if stated is not None and stated != unit.encode():

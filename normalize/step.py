@@ -14,7 +14,17 @@ from normalize.frame import Normalizer
 from samlog.bus.base import Message, Record, TopicPartition
 from samlog.deadletter import unit_of
 from samlog.errors import BadEvent
-from samlog.event import EVENTS, FORMAT_VERSION, H_POSITION, H_REPLACE, H_VERSION, Event
+from samlog.event import (
+    EVENTS,
+    FORMAT_VERSION,
+    H_POSITION,
+    H_REPLACE,
+    H_TOPIC,
+    H_VERSION,
+    REPLAY,
+    Event,
+    unit_of_raw,
+)
 from samlog.step import Rejection
 
 UNPARSED = "unparsed_body"
@@ -45,7 +55,7 @@ class NormalizeStep:
         Of a replayed record the ids are those of its first time, and the header ``replace`` goes on
         to the store. A record of an audit event gives what became whole with it, or nothing.
         """
-        unit = unit_of(message)
+        unit = _unit_of(message)
         if message.value.startswith(RAW_BEGINNINGS):
             label = label_raw(message, unit)
             if label is not None:
@@ -97,7 +107,7 @@ class NormalizeStep:
 
     def _records(self, events: list[Event], message: Message, unit: str) -> list[Record]:
         self.events[unit] += len(events)
-        headers = _REPLACING if H_REPLACE in message.headers else _HEADERS
+        headers = _REPLACING if _replaces(message) else _HEADERS
         records: list[Record] = []
         for event in events:
             if "tags" in event and UNPARSED in event["tags"]:
@@ -140,12 +150,23 @@ def _moment(appended_ms: int) -> datetime:
     return datetime.fromtimestamp(appended_ms / 1000, UTC)
 
 
+def _unit_of(message: Message) -> str:
+    unit = unit_of_raw(_first_position(message)[0])
+    if unit is None:
+        raise BadEvent("not_a_raw_record", "a replayed record does not say where it first was")
+    return unit
+
+
+def _replaces(message: Message) -> bool:
+    return message.topic == REPLAY and H_REPLACE in message.headers
+
+
 def _first_position(message: Message) -> tuple[str, int, int]:
-    if H_POSITION not in message.headers:
-        return message.topic, message.partition, message.offset
-    partition, _, offset = message.headers.get(H_POSITION, b"").partition(b"/")
-    if partition.isdigit() and offset.isdigit() and len(partition) + len(offset) < 30:
-        return message.topic, int(partition), int(offset)
+    if message.topic == REPLAY:
+        topic = message.headers.get(H_TOPIC, b"").decode("utf-8", "replace")
+        partition, _, offset = message.headers.get(H_POSITION, b"").partition(b"/")
+        if partition.isdigit() and offset.isdigit() and len(partition) + len(offset) < 30:
+            return topic, int(partition), int(offset)
     return message.topic, message.partition, message.offset
 
 

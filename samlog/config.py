@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from samlog.store.base import PLATFORM_UNIT
+
 UNIT_PATTERN = r"^[a-z][a-z0-9]{0,29}$"
 PLACEHOLDER_PATTERN = r"^[^%\s]{1,100}$"
 PlaceholderName = Annotated[str, Field(pattern=PLACEHOLDER_PATTERN)]
@@ -208,6 +210,11 @@ class Settings(BaseSettings):
     def _at_least_one_unit(cls, units: dict[str, Unit]) -> dict[str, Unit]:
         if not units:
             raise ValueError("at least one unit is needed, e.g. units: {enheda: {title: Enhed A}}")
+        if PLATFORM_UNIT in units:
+            raise ValueError(
+                f"a unit cannot be called '{PLATFORM_UNIT}': under that name samlog keeps what "
+                "belongs to no unit, or to several; choose another name"
+            )
         return units
 
     @classmethod

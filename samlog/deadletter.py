@@ -5,21 +5,41 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from samlog import __version__
-from samlog.bus.base import Message, Record
+from samlog.bus.base import Message, Producer, Record
 from samlog.clock import iso_ms
-from samlog.event import DLQ, H_SOURCE, RAW_PREFIX
+from samlog.errors import BadEvent
+from samlog.event import (
+    DLQ,
+    H_FULL_LENGTH,
+    H_FULL_SHA256,
+    H_SOURCE,
+    H_TOPIC,
+    REPLAY,
+    sha256_hex,
+    unit_of_raw,
+)
 
 ORIGINAL_PREFIX = "orig-"
 MAX_DETAIL = 2_000
+CUT = "cut"
+"""Header of a letter that holds a part of its record, because the bus takes no more."""
+MAX_ORIGINAL = 1_024
+MAX_ORIGINALS = 64
+MAX_CUT = 32 * 1024
+"""Half of the smallest ``bus.max_record_bytes`` that can be configured."""
 
 
 def unit_of(message: Message) -> str:
     """Returns the unit that a message belongs to: from its raw topic, else its key, else ``-``.
 
-    Never from the event. Keys of later topics begin with the unit (``unit`` or ``unit|host``).
+    Of a replayed record from the raw topic where it first was. Never from the event. Keys of later
+    topics begin with the unit (``unit`` or ``unit|host``).
     """
-    if message.topic.startswith(RAW_PREFIX):
-        return message.topic[len(RAW_PREFIX) :]
+    unit = unit_of_raw(message.topic)
+    if unit is not None:
+        return unit
+    if message.topic == REPLAY:
+        return unit_of_raw(message.headers.get(H_TOPIC, b"").decode("utf-8", "replace")) or "-"
     if message.topic == DLQ:
         return message.headers.get("unit", b"-").decode("utf-8", "replace")
     if message.key:
@@ -43,7 +63,7 @@ def dead_letter(
         "detail": detail[:MAX_DETAIL].encode("utf-8", "backslashreplace"),
         "stage": stage.encode(),
         "unit": unit_of(message).encode("utf-8", "replace"),
-        "topic": message.topic.encode(),
+        H_TOPIC: message.topic.encode(),
         "partition": str(message.partition).encode(),
         "offset": str(message.offset).encode(),
         "appended": str(message.appended_ms).encode(),
@@ -53,14 +73,56 @@ def dead_letter(
     return Record(DLQ, message.value, message.key, headers)
 
 
-def original(message: Message) -> Record:
-    """Returns the record that a dead letter was made of, for replay to where it came from."""
+def shortened(letter: Record, most: int) -> Record:
+    """Returns what the bus takes of a dead letter that it refused as too large, marked with `CUT`.
+
+    Left out are original headers over a kilobyte and of the value what is beyond ``most`` bytes;
+    of that the whole length and SHA-256 are told. The record itself is where it was, as long as
+    its topic keeps it.
+    """
+    headers = {CUT: b"1"}
+    originals = 0
+    for name, value in letter.headers.items():
+        if name.startswith(ORIGINAL_PREFIX):
+            originals += 1
+            if originals > MAX_ORIGINALS or len(name) + len(value) > MAX_ORIGINAL:
+                continue
+        headers[name] = value
+    if len(letter.value) > most:
+        headers[H_FULL_LENGTH] = b"%d" % len(letter.value)
+        headers[H_FULL_SHA256] = sha256_hex(letter.value).encode()
+    key = letter.key[:MAX_ORIGINAL] if letter.key else letter.key
+    return Record(DLQ, letter.value[:most], key, headers)
+
+
+def send(producer: Producer, letter: Record) -> None:
+    """Sends a dead letter, shortened where the bus refuses it as too large: it may not fail."""
+    try:
+        producer.send(letter)
+        return
+    except BadEvent:
+        without_headers = shortened(letter, len(letter.value))
+    try:
+        producer.send(without_headers)
+    except BadEvent:
+        producer.send(shortened(letter, MAX_CUT))
+
+
+def original(letter: Message) -> Record:
+    """Returns the record that a dead letter was made of, for replay to where it came from.
+
+    Raises `ValueError` for a letter that holds a part of it, and for what is no letter.
+    """
+    if H_TOPIC not in letter.headers:
+        raise ValueError("they do not say which topic they are of")
+    if CUT in letter.headers:
+        raise ValueError("the bus took a part of them; read raw ones again: dlq replay --raw")
     headers = {
         name[len(ORIGINAL_PREFIX) :]: value
-        for name, value in message.headers.items()
+        for name, value in letter.headers.items()
         if name.startswith(ORIGINAL_PREFIX)
     }
-    return Record(message.headers["topic"].decode(), message.value, message.key, headers)
+    return Record(letter.headers[H_TOPIC].decode(), letter.value, letter.key, headers)
 
 
 class Quota:

@@ -37,9 +37,11 @@ H_FULL_LENGTH = "full-length"
 H_FULL_SHA256 = "full-sha256"
 
 H_REPLACE = "replace"
-"""Of a raw record or an event: it is written over what is stored under its id (replay)."""
+"""Of a replayed record or an event: it is written over what is stored under its id."""
+H_TOPIC = "topic"
+"""Of a replayed record or a dead letter: the topic where it first was."""
 H_POSITION = "position"
-"""Of a raw record that is replayed: ``partition/offset`` where it first was; its id stays."""
+"""Of a replayed record: ``partition/offset`` where it first was; its id stays."""
 
 RAW_PREFIX = "samlog.raw."
 EVENTS = "samlog.events"
@@ -47,12 +49,20 @@ DETECTIONS = "samlog.detections"
 MATCHES = "samlog.matches"
 ALERTS = "samlog.alerts"
 CERT_IN = "samlog.cert.in"
+REPLAY = "samlog.replay"
+"""Raw records that samlog puts back. No unit writes here, so what their headers say of where they
+were and what they replace is believed; on a unit's own topic it is not (ADR 13)."""
 DLQ = "samlog.dlq"
 
 
 def raw_topic(unit: str) -> str:
     """Returns the one topic that ``unit`` may write."""
     return RAW_PREFIX + unit
+
+
+def unit_of_raw(topic: str) -> str | None:
+    """Returns the unit that owns a raw topic; None for any other topic."""
+    return topic[len(RAW_PREFIX) :] if topic.startswith(RAW_PREFIX) else None
 
 
 @dataclass(slots=True)

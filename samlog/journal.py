@@ -87,6 +87,10 @@ class Journal:
         name = f"{topic}/{partition}/{offset}"
         self._write({"batch": self._suspects, "deaths": self._deaths, "single": name})
 
+    def put_down(self) -> None:
+        """Notes that nothing is under way: who is stopped while it waits died of no record."""
+        self._write({"batch": self._suspects, "deaths": self._deaths})
+
     def done(self, positions: Mapping[str, int]) -> None:
         """Clears the note; suspects before ``positions``, which were worked on, go with it."""
         self._worked_on.update(positions)
@@ -98,7 +102,7 @@ class Journal:
             }
             if not self._suspects:
                 self._deaths.clear()
-        self._write({"batch": self._suspects, "deaths": self._deaths})
+        self.put_down()
 
     def close(self) -> None:
         """Releases the file; safe to call twice."""

@@ -6,14 +6,15 @@ position; a crash does the same. Nothing here knows what a stage does.
 """
 
 import random
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from samlog import log
+from samlog import deadletter, log
 from samlog.bus.base import Bus, Consumer, Message, Producer, Record, TopicPartition
 from samlog.clock import Clock
-from samlog.deadletter import Quota, dead_letter, unit_of
+from samlog.deadletter import Quota, unit_of
 from samlog.errors import BadEvent, SamlogError, Unavailable
 from samlog.event import DLQ
 from samlog.journal import Journal
@@ -190,8 +191,10 @@ class Loop:
 
     def _work(self, messages: Sequence[Message], outputs: list[Record]) -> None:
         rejections: list[Rejection] = []
+        starts: list[int] = []
         process = self.stage.step.process
         for message in messages:
+            starts.append(len(outputs))
             try:
                 outputs.extend(process(message))
             except BadEvent as bad:
@@ -200,17 +203,23 @@ class Loop:
                 raise
             except Exception as bug:  # noqa: BLE001 - the one place: counted, logged, kept
                 rejections.append(self._internal_error(message, bug))
-        self._conclude(messages, outputs, rejections)
+        self._conclude(messages, outputs, rejections, starts)
 
     def _conclude(
         self,
         messages: Sequence[Message],
         outputs: list[Record],
         rejections: list[Rejection],
+        starts: Sequence[int] = (),
     ) -> None:
-        """Settles, writes and commits one batch; counts only what was committed."""
+        """Settles, writes and commits one batch; counts only what was committed.
+
+        ``starts`` are where the outputs of each message begin; before the first they are of no
+        message.
+        """
         rejections += self.stage.step.settle()
-        self._send(outputs, rejections)
+        rejections += self._send(outputs, messages, starts)
+        self._send_letters(rejections)
         for message in messages:
             self._positions[TopicPartition(message.topic, message.partition)] = message.offset + 1
         self._commit()
@@ -229,26 +238,34 @@ class Loop:
             self._consumer.commit(upto)
             self._committed = upto
 
-    def _send(self, outputs: Iterable[Record], rejections: list[Rejection]) -> None:
-        assert self._producer is not None and self._dead is not None
-        name = self.stage.step.name
-        for record in outputs:
+    def _send(
+        self, outputs: Sequence[Record], messages: Sequence[Message], starts: Sequence[int]
+    ) -> Iterable[Rejection]:
+        """Returns what the bus refused: the message that became too much, not what it became."""
+        assert self._producer is not None
+        refused: dict[int, Rejection] = {}
+        for number, record in enumerate(outputs):
             try:
                 self._producer.send(record)
             except BadEvent as bad:
-                stand_in = Message(record.topic, 0, -1, record.key, record.value, record.headers, 0)
-                rejections.append(Rejection(stand_in, bad.reason, bad.detail))
+                place = bisect_right(starts, number) - 1
+                message = messages[place] if place >= 0 else _stand_in(record)
+                key = place if place >= 0 else -1 - number
+                refused[key] = Rejection(message, bad.reason, bad.detail)
         self._producer.flush()
+        return refused.values()
+
+    def _send_letters(self, rejections: Iterable[Rejection]) -> None:
+        assert self._dead is not None
         for rejection in rejections:
-            self._dead.send(
-                dead_letter(
-                    rejection.message,
-                    stage=name,
-                    reason=rejection.reason,
-                    detail=rejection.detail,
-                    rejected=self._clock.now(),
-                )
+            letter = deadletter.dead_letter(
+                rejection.message,
+                stage=self.stage.step.name,
+                reason=rejection.reason,
+                detail=rejection.detail,
+                rejected=self._clock.now(),
             )
+            deadletter.send(self._dead, letter)
         self._dead.flush()
 
     def _count(
@@ -419,6 +436,7 @@ class Loop:
         if self._failures in (1, 10) or self._failures % 100 == 0:
             self._log.warning("unavailable", why=str(problem), failures=self._failures)
         self.stage.step.reset()
+        self._journal.put_down()
         self._positions.clear()
         self._committed.clear()
         wait = min(MAX_BACKOFF_S, problem.retry_after_s * 2 ** min(self._failures - 1, 6))
@@ -437,6 +455,11 @@ class Loop:
             if part is not None:
                 part.close()
         self._consumer = self._producer = self._dead = None
+
+
+def _stand_in(output: Record) -> Message:
+    """Returns an output that no message made, as a message to put aside."""
+    return Message(output.topic, 0, -1, output.key, output.value, output.headers, 0)
 
 
 def _ranges(messages: Sequence[Message]) -> dict[str, tuple[int, int]]:

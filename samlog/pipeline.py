@@ -11,6 +11,7 @@ import operator
 import os
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -31,7 +32,17 @@ from samlog.config import (
 )
 from samlog.configfile import Loaded
 from samlog.errors import ConfigError
-from samlog.event import ALERTS, CERT_IN, DETECTIONS, DLQ, EVENTS, MATCHES, raw_topic
+from samlog.event import (
+    ALERTS,
+    CERT_IN,
+    DETECTIONS,
+    DLQ,
+    EVENTS,
+    MATCHES,
+    REPLAY,
+    raw_topic,
+    unit_of_raw,
+)
 from samlog.loop import Stage
 from samlog.metrics import Metrics
 from samlog.step import Step
@@ -155,7 +166,7 @@ def open_store(settings: Settings, clock: Clock, *, writer: bool = False) -> Eve
 def all_topics(settings: Settings) -> list[str]:
     """Returns every topic of a deployment."""
     raw = [raw_topic(unit) for unit in settings.units]
-    return [*raw, EVENTS, DETECTIONS, MATCHES, ALERTS, CERT_IN, DLQ]
+    return [*raw, REPLAY, EVENTS, DETECTIONS, MATCHES, ALERTS, CERT_IN, DLQ]
 
 
 def rule_paths(settings: Settings) -> list[Path]:
@@ -174,12 +185,25 @@ def rule_folders(names: Sequence[str]) -> list[Path]:
 def stage_topics(settings: Settings) -> Mapping[str, Sequence[str]]:
     """Returns what each stage reads."""
     return {
-        "normalize": [raw_topic(unit) for unit in settings.units],
+        "normalize": [*(raw_topic(unit) for unit in settings.units), REPLAY],
         "detect": [EVENTS],
         "correlate": [MATCHES],
         "alerts": [DETECTIONS],
         "store": [EVENTS, ALERTS, DLQ],
     }
+
+
+def left_behind(settings: Settings, bus: Bus) -> Mapping[str, int]:
+    """Returns how many records wait of units that are not in the configuration (any more).
+
+    Nobody reads them, and when ``retention.bus_hours`` are over they are gone.
+    """
+    owners = {topic: unit_of_raw(topic) for topic in bus.topics()}
+    others = [t for t, unit in owners.items() if unit and unit not in settings.units]
+    waiting: Counter[str] = Counter()
+    for tp, n in (bus.lag("samlog.normalize", others) if others else {}).items():
+        waiting[owners[tp.topic] or ""] += n
+    return {unit: n for unit, n in sorted(waiting.items()) if n}
 
 
 def build_stage(

@@ -1,7 +1,8 @@
 """Puts records back on the bus: dead letters after a fix, raw records after a parser was mended.
 
-A replayed record says where it first was (`H_POSITION`) and when it was received, so it gets the id
-that it had or would have had: nothing doubles, however often it is replayed.
+A replayed raw record goes to a topic of samlog's own (`REPLAY`) and says where it first was
+(`H_TOPIC`, `H_POSITION`) and when it was received, so it gets the id that it had or would have had:
+nothing doubles, however often it is replayed.
 """
 
 import sqlite3
@@ -10,50 +11,69 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from samlog.bus.base import Bus, Consumer, Message, Record, TopicPartition
 from samlog.bus.embedded import EmbeddedBus
 from samlog.clock import iso_ms
-from samlog.deadletter import original
+from samlog.deadletter import ORIGINAL_PREFIX, original
 from samlog.errors import BusError, Unavailable
-from samlog.event import DLQ, H_POSITION, H_RECEIVED, H_REPLACE, RAW_PREFIX
+from samlog.event import (
+    DLQ,
+    H_POSITION,
+    H_RECEIVED,
+    H_REPLACE,
+    H_TOPIC,
+    REPLAY,
+    unit_of_raw,
+)
 
 LOOKERS = 8
 JOIN_S = 30.0
 QUIET_S = 5.0
+QUIET_POLLS = 6
+"""Polls that may give nothing: a Kafka in a rebalance."""
 NOBODY = "samlog.nobody"
 """A group that never reads: its lag is all that a topic holds."""
 
 
 def raw_again(message: Message, *, replace: bool) -> Record:
-    """Returns the record that puts a raw record on its topic once more."""
+    """Returns the record that has a raw record normalised once more."""
+    record = Record(message.topic, message.value, message.key, message.headers)
     where = f"{message.partition}/{message.offset}"
-    return _again(
-        Record(message.topic, message.value, message.key, message.headers),
-        where,
-        message.appended_ms,
-        replace=replace,
-    )
+    return _again(record, where, message.appended_ms, replace=replace)
 
 
 def letter_again(letter: Message, *, replace: bool) -> Record:
-    """Returns the record that a dead letter was made of. Raises `KeyError` where it is none."""
+    """Returns the record that has a dead letter worked on again; raises as `original` does."""
     headers = letter.headers
     record = original(letter)
-    if not record.topic.startswith(RAW_PREFIX):
+    if record.topic == REPLAY:
+        return Record(REPLAY, record.value, record.key, _replacing(record.headers, replace))
+    if unit_of_raw(record.topic) is None:
         return record
+    if not {"partition", "offset"} <= headers.keys():
+        raise ValueError("they do not say where their record was")
     where = f"{headers['partition'].decode()}/{headers['offset'].decode()}"
     return _again(record, where, int(headers.get("appended", b"0")), replace=replace)
 
 
 def _again(record: Record, where: str, appended_ms: int, *, replace: bool) -> Record:
-    headers = {H_POSITION: where.encode(), **record.headers}
+    headers = {
+        **record.headers,
+        # Over what the unit itself may have said of it.
+        H_TOPIC: record.topic.encode(),
+        H_POSITION: where.encode(),
+    }
     if appended_ms > 0 and H_RECEIVED not in headers:
         received = datetime.fromtimestamp(appended_ms / 1000, UTC)
         headers[H_RECEIVED] = iso_ms(received).encode()
-    if replace:
-        headers[H_REPLACE] = b"1"
-    return Record(record.topic, record.value, record.key, headers)
+    headers.pop(H_REPLACE, None)
+    return Record(REPLAY, record.value, record.key, _replacing(headers, replace))
+
+
+def _replacing(headers: Mapping[str, bytes], replace: bool) -> Mapping[str, bytes]:
+    return {**headers, H_REPLACE: b"1"} if replace else headers
 
 
 def read(
@@ -74,15 +94,25 @@ def read(
         _join(consumer, begin)
         waiting = {tp for tp, at in begin.items() if at < ends[tp]}
         while waiting:
-            messages = consumer.poll(max_messages=1_000, timeout_s=QUIET_S)
-            if not messages:
-                return
+            messages = _polled(consumer)
             for message in messages:
                 tp = message.tp
                 if message.offset < ends[tp]:
                     yield message
                 if message.offset + 1 >= ends[tp]:
                     waiting.discard(tp)
+
+
+def _polled(consumer: Consumer) -> Sequence[Message]:
+    """Returns what comes next. Raises `Unavailable` when it does not: what was read is a part."""
+    for _ in range(QUIET_POLLS):
+        messages = consumer.poll(max_messages=1_000, timeout_s=QUIET_S)
+        if messages:
+            return messages
+    raise Unavailable(
+        f"the bus gave nothing for {QUIET_S * QUIET_POLLS:.0f} s with records left to read; "
+        "what was done is right, the same command goes on with the rest"
+    )
 
 
 def _join(consumer: Consumer, begin: Mapping[TopicPartition, int]) -> None:
@@ -117,6 +147,28 @@ def _looking(bus: Bus, topics: Sequence[str]) -> Iterator[Consumer]:
         return
 
 
+class Place(NamedTuple):
+    """A dead letter on the bus. The time tells it from one of a bus that is gone."""
+
+    partition: int
+    offset: int
+    appended_ms: int
+
+
+def place_of(letter: Message) -> Place:
+    """Returns where a dead letter is."""
+    return Place(letter.partition, letter.offset, letter.appended_ms)
+
+
+def raw_place(letter: Message) -> tuple[str, str]:
+    """Returns topic and ``partition/offset`` of the record that a letter is about, its first."""
+    words = {name: value.decode("utf-8", "replace") for name, value in letter.headers.items()}
+    if words.get("topic") == REPLAY:
+        first = [words.get(f"{ORIGINAL_PREFIX}{name}", "") for name in (H_TOPIC, H_POSITION)]
+        return first[0], first[1]
+    return words.get("topic", ""), f"{words.get('partition')}/{words.get('offset')}"
+
+
 class Handled:
     """Which dead letters were replayed or dropped, noted in ``<state>/dlq.db`` of this machine."""
 
@@ -126,40 +178,29 @@ class Handled:
             state.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=30, isolation_level=None)
             self._db.execute(
-                "CREATE TABLE IF NOT EXISTS handled (part INTEGER, at INTEGER, how TEXT,"
-                " PRIMARY KEY (part, at)) WITHOUT ROWID"
+                "CREATE TABLE IF NOT EXISTS letters (part INTEGER, at INTEGER, appended INTEGER,"
+                " how TEXT, PRIMARY KEY (part, at, appended)) WITHOUT ROWID"
             )
         except (sqlite3.Error, OSError) as error:
             raise Unavailable(f"{path}: {error}; is the disk full or read-only?") from error
 
-    def note(self, letters: Iterable[Message], how: str) -> None:
+    def note(self, letters: Iterable[Place], how: str) -> None:
         """Notes letters as ``replayed`` or ``dropped``."""
-        rows = [(letter.partition, letter.offset, how) for letter in letters]
+        rows = [(*letter, how) for letter in letters]
         with self._db:
             self._db.execute("BEGIN")
-            self._db.executemany("INSERT OR REPLACE INTO handled VALUES (?,?,?)", rows)
+            self._db.executemany("INSERT OR REPLACE INTO letters VALUES (?,?,?,?)", rows)
 
     def how(self, letter: Message) -> str:
         """Returns ``replayed``, ``dropped`` or "" for one that still waits."""
         row = self._db.execute(
-            "SELECT how FROM handled WHERE part = ? AND at = ?", (letter.partition, letter.offset)
+            "SELECT how FROM letters WHERE part = ? AND at = ? AND appended = ?", place_of(letter)
         ).fetchone()
         return str(row[0]) if row else ""
 
     def waiting(self, bus: Bus) -> int:
-        """Returns how many dead letters on the bus nobody has replayed or dropped."""
-        if DLQ not in bus.topics():
-            return 0
-        there = bus.lag(NOBODY, [DLQ])
-        ends = bus.end_offsets([DLQ])
-        done = 0
-        for tp, count in there.items():
-            (number,) = self._db.execute(
-                "SELECT count(*) FROM handled WHERE part = ? AND at >= ?",
-                (tp.partition, ends[tp] - count),
-            ).fetchone()
-            done += number
-        return max(0, sum(there.values()) - done)
+        """Returns how many dead letters on the bus nobody has replayed or dropped; reads them."""
+        return sum(not self.how(letter) for letter in read(bus, [DLQ]))
 
     def close(self) -> None:
         """Releases the file; safe to call twice."""

@@ -39,6 +39,11 @@ _VACUUM_PAGES = 64
 _CHECKPOINT_WAIT_S = 0.1
 _MIN_FREE_PAGES = 64
 
+_CLOCK_ERROR_MS = 86_400_000
+_ENDS = (
+    "SELECT appended_ms FROM blocks ORDER BY offset LIMIT 1",
+    "SELECT appended_ms FROM blocks ORDER BY offset DESC LIMIT 1",
+)
 _BOUNDS = (
     "SELECT first, max(next, ifnull("
     "(SELECT offset + records FROM blocks ORDER BY offset DESC LIMIT 1), 0)) FROM bounds"
@@ -102,20 +107,21 @@ class TopicFile:
             self._check_room(reserve_bytes + sum(len(data) for _, data in packed))
             with self._transaction():
                 first, end = self._bounds()
-                ms = max(now_ms, self._last_ms())
+                ms = self._stamp(now_ms)
                 for count, data in packed:
                     block = (end, count, ms, checksum(end, count, ms, data), data)
                     self._db.execute("INSERT INTO blocks VALUES(?, ?, ?, ?, ?)", block)
                     end += count
         self._write_mark(first, end)
 
-    def _last_ms(self) -> int:
-        # The broker's time never runs backwards, so that retention by age can stop at the first
-        # young record.
-        row = self._db.execute(
-            "SELECT appended_ms FROM blocks ORDER BY offset DESC LIMIT 1"
-        ).fetchone()
-        return int(row[0]) if row else 0
+    def _stamp(self, now_ms: int) -> int:
+        """Returns the append time: not before that of the last record, so that retention by age can
+        stop at the first young one; unless that one is of a clock that was far ahead."""
+        oldest, last = (
+            int(row[0]) if row else 0 for row in (self._db.execute(s).fetchone() for s in _ENDS)
+        )
+        was_ahead = last > now_ms + _CLOCK_ERROR_MS and oldest <= now_ms
+        return now_ms if was_ahead else max(now_ms, last)
 
     def _check_room(self, needed: int) -> None:
         if free_bytes(self.paths.folder) >= needed:

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +11,13 @@ from typing import Any
 import click
 
 from samlog import pipeline
-from samlog.bus.base import Bus, Message, Record, TopicPartition
+from samlog.bus.base import Bus, Message, Producer, Record, TopicPartition
 from samlog.cli.common import Examples, config_option, emit, json_option, number, summary, table
 from samlog.cli.search_ import moment
 from samlog.config import Settings
 from samlog.errors import ConfigError, Exit
-from samlog.event import DLQ, H_POSITION, raw_topic
-from samlog.replay import Handled, letter_again, raw_again, read
+from samlog.event import DLQ, H_TOPIC, REPLAY, raw_topic
+from samlog.replay import Handled, Place, letter_again, place_of, raw_again, raw_place, read
 
 FLUSH_EVERY = 1_000
 NAMES = ("unit", "stage", "reason", "source")
@@ -186,17 +186,14 @@ def replay(
             raise ConfigError(f"unknown unit '{unit}'; known: {', '.join(here.settings.units)}")
         found = _raw_records(here, unit) if raw else here.letters(unit, reason, everything=again)
         chosen = (m for m in found if first_ms <= _received_ms(m) < end_ms)
-        count, lost = _put_back(here, chosen, replace=replace or raw, dry_run=dry_run)
-        if raw and not dry_run:
-            # Their raw records are on their way again, and become new letters if they must.
-            stale = here.letters(unit, "")
-            in_time = (m for m in stale if first_ms <= _received_ms(m) < end_ms)
-            here.handled.note((m for m in in_time if told(m, "stage") == "normalize"), "replayed")
+        letters = _letters_of_raw(here, unit) if raw and not dry_run else {}
+        back = _PutBack(here, letters, replace=replace or raw, dry_run=dry_run)
+        count = back.all(chosen)
     what = "raw records" if raw else "dead letters"
     summary(f"{number(count)} {what} {'would be' if dry_run else 'were'} put back")
-    if lost:
-        summary(f"{number(lost)} could not: their topic is not there (a unit that was removed?)")
-    return Exit.FAILED if lost else Exit.DONE
+    for why, n in back.lost.items():
+        summary(f"{number(n)} could not: {why}")
+    return Exit.FAILED if back.lost else Exit.DONE
 
 
 def _received_ms(message: Message) -> int:
@@ -205,51 +202,85 @@ def _received_ms(message: Message) -> int:
 
 
 def _raw_records(here: Opened, unit: str) -> Iterator[Message]:
-    """Yields raw records; copies that an earlier replay put there are left out."""
     units = [unit] if unit else list(here.settings.units)
-    for message in read(here.bus, [raw_topic(name) for name in units]):
-        if H_POSITION not in message.headers:
-            yield message
+    return read(here.bus, [raw_topic(name) for name in units])
 
 
-def _put_back(
-    here: Opened, messages: Iterator[Message], *, replace: bool, dry_run: bool
-) -> tuple[int, int]:
-    """Sends and notes; returns how many were put back and how many could not be."""
-    there = here.bus.topics()
-    sent: list[Message] = []
-    count = lost = 0
-    with closing(here.bus.producer("samlog-replay")) as producer:
-        for message in messages:
-            record = _record(message, replace=replace)
-            if record is None or record.topic not in there:
-                lost += 1
-                continue
-            count += 1
-            if dry_run:
-                continue
-            producer.send(record)
-            sent.append(message)
-            if len(sent) >= FLUSH_EVERY:
-                producer.flush()
-                _note(here, sent)
+def _letters_of_raw(here: Opened, unit: str) -> dict[tuple[str, str], list[Place]]:
+    """Returns which letters wait of which raw record, as of now.
+
+    When the record is put back they are done with; one that it becomes again is a new letter.
+    """
+    found: dict[tuple[str, str], list[Place]] = {}
+    for letter in here.letters(unit, ""):
+        if told(letter, "stage") == "normalize":
+            found.setdefault(raw_place(letter), []).append(place_of(letter))
+    return found
+
+
+class _PutBack:
+    """Puts records back on the bus and notes which dead letters are done with by it."""
+
+    def __init__(
+        self,
+        here: Opened,
+        letters: Mapping[tuple[str, str], list[Place]],
+        *,
+        replace: bool,
+        dry_run: bool,
+    ) -> None:
+        self._here = here
+        self._letters = letters
+        self._replace = replace
+        self._dry_run = dry_run
+        self._sent: list[Place] = []
+        self.lost: Counter[str] = Counter()
+        """Why records could not be put back, and how many."""
+        self._read = {
+            topic for topics in pipeline.stage_topics(here.settings).values() for topic in topics
+        }
+
+    def all(self, messages: Iterable[Message]) -> int:
+        """Returns how many records were put back, or would be."""
+        count = 0
+        if not self._dry_run:
+            self._here.bus.create_topics([REPLAY])
+        with closing(self._here.bus.producer("samlog-replay")) as producer:
+            for message in messages:
+                try:
+                    record = self._record(message)
+                except ValueError as why:
+                    self.lost[str(why)] += 1
+                    continue
+                count += 1
+                if self._dry_run:
+                    continue
+                producer.send(record)
+                self._sent += self._done_with(message)
+                if count % FLUSH_EVERY == 0:
+                    self._flush(producer)
+            self._flush(producer)
+        return count
+
+    def _record(self, message: Message) -> Record:
+        """Returns what is sent. Raises `ValueError` with the reason why nothing can be."""
+        if message.topic != DLQ:
+            return raw_again(message, replace=self._replace)
+        record = letter_again(message, replace=self._replace)
+        first = record.headers.get(H_TOPIC, b"").decode("utf-8", "replace")
+        if not {record.topic, first or record.topic} <= self._read:
+            raise ValueError("nobody reads their topic (a unit that was removed?)")
+        return record
+
+    def _done_with(self, message: Message) -> Sequence[Place]:
+        if message.topic == DLQ:
+            return [place_of(message)]
+        return self._letters.get((message.topic, f"{message.partition}/{message.offset}"), [])
+
+    def _flush(self, producer: Producer) -> None:
         producer.flush()
-        _note(here, sent)
-    return count, lost
-
-
-def _record(message: Message, *, replace: bool) -> Record | None:
-    if message.topic != DLQ:
-        return raw_again(message, replace=replace)
-    try:
-        return letter_again(message, replace=replace)
-    except (KeyError, ValueError):
-        return None
-
-
-def _note(here: Opened, sent: list[Message]) -> None:
-    here.handled.note((m for m in sent if m.topic == DLQ), "replayed")
-    sent.clear()
+        self._here.handled.note(self._sent, "replayed")
+        self._sent.clear()
 
 
 @command.command(
@@ -267,6 +298,6 @@ def drop(unit: str, reason: str, yes: bool, config: str | None) -> int:
         letters = list(here.letters(unit, reason))
         if letters and not yes:
             click.confirm(f"hide {number(len(letters))} dead letters?", abort=True, err=True)
-        here.handled.note(letters, "dropped")
+        here.handled.note(map(place_of, letters), "dropped")
     summary(f"{number(len(letters))} dead letters hidden")
     return Exit.DONE

@@ -50,6 +50,7 @@ def check_backlog(around: Surroundings) -> Iterator[Finding]:
     try:
         present = around.bus().topics()
         yield from _lag(around, present)
+        yield from _left_behind(around)
         yield from _dead_letters(around)
     except (Unavailable, ConfigError, DamagedTopic):
         return  # check_bus has told
@@ -85,6 +86,14 @@ def _lag(around: Surroundings, present: frozenset[str]) -> Iterator[Finding]:
             more = f"start one more process: samlog run {stage}"
             step = more if kafka else "it runs and catches up; on Kafka more processes would help"
         what = f"stage {stage} is {behind:,} records behind"
+        yield Finding("lag", what, step, Exit.FAILED)
+
+
+def _left_behind(around: Surroundings) -> Iterator[Finding]:
+    """Records of units that were taken out of the configuration with work left to do."""
+    for unit, count in pipeline.left_behind(around.settings, around.bus()).items():
+        what = f"{count:,} records of unit '{unit}' wait, and units: in the config has no '{unit}'"
+        step = f"put '{unit}' back below units: until samlog doctor says that none is left"
         yield Finding("lag", what, step, Exit.FAILED)
 
 

@@ -10,7 +10,7 @@ from types import FrameType
 
 import click
 
-from samlog import pipeline
+from samlog import log, pipeline
 from samlog.bus.base import Bus
 from samlog.bus.embedded_errors import DamagedTopic
 from samlog.cli.common import config_option, summary
@@ -18,7 +18,7 @@ from samlog.cli.housekeeping import Housekeeping
 from samlog.clock import SystemClock
 from samlog.config import Settings
 from samlog.deadletter import Quota
-from samlog.errors import Exit
+from samlog.errors import Exit, Unavailable
 from samlog.event import DETECTIONS
 from samlog.journal import Journal
 from samlog.loop import Loop
@@ -177,6 +177,8 @@ def run_loop(
     quota = Quota(settings.limits.dead_letters_per_minute)
     loop = Loop(stage, bus, journal, clock, metrics, quota)
     house = _housekeeping(loop, settings, clock, bus)
+    if name == "normalize":
+        _tell_left_behind(settings, bus)
     reloader = None
     if name in ("detect", "correlate"):
         reloader = pipeline.rule_reloader(settings, stage.step, clock, metrics)
@@ -221,6 +223,18 @@ def run_loop(
         bus.close()
 
 
+def _tell_left_behind(settings: Settings, bus: Bus) -> None:
+    try:
+        waiting = pipeline.left_behind(settings, bus)
+    except Unavailable:
+        return  # the loop tells it
+    for unit, count in waiting.items():
+        next_ = f"put '{unit}' back below units: until samlog doctor says that none is left"
+        log.get("normalize").error(
+            "records_of_no_configured_unit", unit=unit, records=count, next=next_
+        )
+
+
 def _housekeeping(
     loop: Loop, settings: Settings, clock: SystemClock, bus: Bus
 ) -> Housekeeping | None:
@@ -228,4 +242,5 @@ def _housekeeping(
     step = loop.stage.step
     if not isinstance(step, StoreStep):
         return None
-    return Housekeeping(lambda: pipeline.keep_house(settings, clock, bus, step.store), clock)
+    note = settings.state_path / "retention.note"
+    return Housekeeping(lambda: pipeline.keep_house(settings, clock, bus, step.store), clock, note)

@@ -9,12 +9,14 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from samlog.bus import EmbeddedBus
 from samlog.bus.base import Gap, Message, Record, TopicPartition
+from samlog.bus.embedded import Retention
 from samlog.bus.embedded_consumer import EmbeddedConsumer
 from samlog.bus.embedded_format import TopicPaths
 from samlog.clock import SystemClock
@@ -319,6 +321,28 @@ def test_offsets_a_group_has_passed_are_not_given_again_when_the_topic_was_delet
 
 
 # Waiting
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=2), timedelta(days=1_100)])
+def test_a_clock_that_was_ahead_does_not_stop_retention(tmp_path: Path, ahead: timedelta) -> None:
+    clock = FakeClock()
+    keep = Retention(max_age_s=3600.0, keep_unread=False)
+    with closing(EmbeddedBus(tmp_path, clock=clock, retention={"": keep})) as bus:
+        bus.create_topics([TOPIC])
+        with closing(bus.producer("test")) as producer:
+            for wrong in (timedelta(0), ahead, timedelta(0), timedelta(0)):
+                clock.set_wall(clock.now() + wrong)
+                producer.send(Record(TOPIC, b"x"))
+                producer.flush()
+                clock.set_wall(clock.now() - wrong)
+        clock.advance(4 * 3600)
+        with closing(bus.producer("test")) as producer:
+            producer.send(Record(TOPIC, b"young"))
+            producer.flush()
+
+        bus.apply_retention()
+
+        assert bus.lag("nobody", [TOPIC]) == {TopicPartition(TOPIC, 0): 1}
 
 
 def test_an_idle_poll_waits_through_the_clock(tmp_path: Path) -> None:

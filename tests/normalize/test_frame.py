@@ -9,7 +9,7 @@ import pytest
 from normalize.complete import without_receipt
 from normalize.frame import Normalizer
 from normalize.registry import Registry
-from samlog.errors import BadEvent, ConfigError
+from samlog.errors import BadEvent
 from samlog.event import Event, event_id
 
 One = Callable[..., Event]
@@ -46,10 +46,11 @@ def test_a_unit_header_that_contradicts_the_topic_is_refused(one: One) -> None:
     assert refused.value.reason == "wrong_unit"
 
 
-def test_a_format_version_from_the_future_stops_the_stage(one: One) -> None:
+def test_a_unit_that_writes_a_format_of_the_future_stops_nobody_else(one: One) -> None:
     assert one(LINE, {"samlog-v": b"1"})
-    with pytest.raises(ConfigError, match="upgrade samlog"):
+    with pytest.raises(BadEvent, match="upgrade samlog") as refused:
         one(LINE, {"samlog-v": b"2"})
+    assert refused.value.reason == "unknown_format"
 
 
 @pytest.mark.parametrize(

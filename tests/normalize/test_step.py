@@ -8,7 +8,8 @@ from normalize.registry import Registry
 from normalize.step import NormalizeStep, encode_event
 from samlog.bus.base import Message
 from samlog.errors import BadEvent
-from samlog.event import EVENTS
+from samlog.event import EVENTS, H_POSITION, H_REPLACE, H_TOPIC, REPLAY, raw_topic
+from samlog.replay import raw_again
 
 LINE = b"Jan 10 13:37:01 web1 sshd[811]: Invalid user x from 203.0.113.7 port 1"
 APPENDED_MS = 1768057200000
@@ -43,6 +44,35 @@ def test_the_unit_is_that_of_the_topic(step: NormalizeStep) -> None:
 def test_the_time_of_receipt_is_the_append_time(step: NormalizeStep) -> None:
     (record,) = step.process(message(LINE))
     assert orjson.loads(record.value)["samlog.received"] == "2026-01-10T15:00:00.000Z"
+
+
+def test_a_replayed_record_has_the_unit_and_the_id_of_its_first_time(step: NormalizeStep) -> None:
+    first = Message(raw_topic("enheda"), 2, 9, b"c|s", LINE, {}, APPENDED_MS)
+    again = Message(REPLAY, 0, 1, first.key, LINE, raw_again(first, replace=True).headers, 0)
+
+    (before,), (after,) = step.process(first), step.process(again)
+
+    assert after.value == before.value
+    assert H_REPLACE in after.headers
+    assert H_REPLACE not in before.headers
+
+
+@pytest.mark.parametrize("topic", ["", "samlog.events", "samlog.rawx"])
+def test_a_replayed_record_of_no_unit_is_refused(step: NormalizeStep, topic: str) -> None:
+    with pytest.raises(BadEvent, match="not_a_raw_record"):
+        step.process(Message(REPLAY, 0, 1, None, LINE, {H_TOPIC: topic.encode()}, 0))
+
+
+def test_a_unit_cannot_say_that_its_record_is_a_replay(step: NormalizeStep) -> None:
+    forged = {H_REPLACE: b"1", H_POSITION: b"0/7", H_TOPIC: b"samlog.raw.enhedb"}
+
+    (honest,) = step.process(Message(raw_topic("enheda"), 0, 7, None, LINE, {}, APPENDED_MS))
+    (lying,) = step.process(Message(raw_topic("enheda"), 0, 8, None, LINE, forged, APPENDED_MS))
+
+    assert H_REPLACE not in lying.headers
+    one, other = orjson.loads(honest.value), orjson.loads(lying.value)
+    assert other["event.id"] != one["event.id"]
+    assert other["samlog.unit"] == "enheda"
 
 
 def test_a_batch_becomes_as_many_records(step: NormalizeStep) -> None:

@@ -9,12 +9,14 @@ import pytest
 from samlog import pipeline
 from samlog.bus.base import Message, Record
 from samlog.bus.embedded import EmbeddedBus
+from samlog.bus.embedded_consumer import EmbeddedConsumer
 from samlog.bus.embedded_positions import needed_from
+from samlog.bus.embedded_producer import EmbeddedProducer
 from samlog.clock import SystemClock
 from samlog.deadletter import dead_letter
-from samlog.errors import BusError
-from samlog.event import DLQ, H_POSITION, H_RECEIVED, H_REPLACE, raw_topic
-from samlog.replay import Handled, letter_again, read
+from samlog.errors import BusError, Unavailable
+from samlog.event import DLQ, H_POSITION, H_RECEIVED, H_REPLACE, H_TOPIC, REPLAY, raw_topic
+from samlog.replay import Handled, letter_again, place_of, read
 from samlog.store.base import Query
 
 Cli = Callable[..., Any]
@@ -120,7 +122,7 @@ def test_a_letter_that_is_not_there_says_where_the_list_is(
 
 
 def raw_offsets(bus: EmbeddedBus) -> list[str]:
-    return sorted(m.headers[H_POSITION].decode() for m in read(bus, [IN, raw_topic("enhedb")]))
+    return sorted(m.headers[H_POSITION].decode() for m in read(bus, [REPLAY]))
 
 
 def test_a_letter_is_replayed_once(cli: Cli, deployment: Any, letters: EmbeddedBus) -> None:
@@ -181,15 +183,35 @@ def test_what_waits_is_what_was_neither_replayed_nor_dropped(
 ) -> None:
     with closing(Handled(deployment.data)) as handled:
         assert handled.waiting(letters) == 3
-        handled.note([letter(0)], "dropped")
+        handled.note([place_of(next(read(letters, [DLQ])))], "dropped")
         assert handled.waiting(letters) == 2
+
+
+def test_letters_of_a_bus_that_is_gone_hide_none_of_a_new_one(
+    deployment: Any, letters: EmbeddedBus
+) -> None:
+    earlier = [place_of(m)._replace(appended_ms=1) for m in read(letters, [DLQ])]
+
+    with closing(Handled(deployment.data)) as handled:
+        handled.note(earlier, "dropped")
+        assert handled.waiting(letters) == 3
+
+
+def test_a_reader_that_gets_nothing_more_says_so(
+    letters: EmbeddedBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EmbeddedConsumer, "poll", lambda *_, **__: [])
+
+    with pytest.raises(Unavailable, match="goes on with the rest"):
+        list(read(letters, [DLQ]))
 
 
 def test_a_replayed_record_says_where_it_first_was_and_when_it_came() -> None:
     again = letter_again(letter(7), replace=True)
 
-    assert again.topic == IN
+    assert again.topic == REPLAY
     assert again.headers == {
+        H_TOPIC: IN.encode(),
         H_POSITION: b"0/7",
         H_RECEIVED: b"2026-01-10T15:00:00.000Z",
         H_REPLACE: b"1",
@@ -197,11 +219,24 @@ def test_a_replayed_record_says_where_it_first_was_and_when_it_came() -> None:
 
 
 def test_a_record_that_was_replayed_before_keeps_its_first_place() -> None:
-    twice = letter(9, **{H_POSITION: b"0/7", H_RECEIVED: b"2026-01-01T00:00:00Z"})
+    first = letter_again(letter(7), replace=False)
+    replayed = Message(REPLAY, 0, 3, first.key, first.value, first.headers, 1)
+    now = SystemClock().now()
+    twice = dead_letter(replayed, stage="normalize", reason="x", detail="", rejected=now)
 
-    again = letter_again(twice, replace=False)
+    again = letter_again(Message(DLQ, 0, 9, None, twice.value, twice.headers, 0), replace=False)
 
-    assert again.headers == {H_POSITION: b"0/7", H_RECEIVED: b"2026-01-01T00:00:00Z"}
+    assert (again.topic, again.headers) == (REPLAY, first.headers)
+
+
+def test_what_a_unit_said_of_its_place_is_not_repeated() -> None:
+    forged = letter(7, **{H_POSITION: b"0/1", H_TOPIC: b"samlog.raw.enhedb", H_REPLACE: b"1"})
+
+    again = letter_again(forged, replace=False)
+
+    assert again.headers[H_TOPIC] == IN.encode()
+    assert again.headers[H_POSITION] == b"0/7"
+    assert H_REPLACE not in again.headers
 
 
 def stored(deployment: Any) -> dict[str, Any]:
@@ -227,6 +262,31 @@ def test_raw_records_are_written_over_what_was_stored_of_them(cli: Cli, deployme
     assert "organization.id" not in next(iter(before.values()))
     # The letter of the binary line was replayed with it, and came back as a new one.
     assert [r["count"] for r in cli("dlq", "ls", "--json", "-c", deployment.config).rows] == [1]
+
+
+def test_a_letter_that_comes_while_raw_records_are_put_back_still_waits(
+    cli: Cli, deployment: Any, bus: EmbeddedBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = Record(IN, b"\x000", b"k", {})
+    with closing(bus.producer("test")) as producer:
+        producer.send(raw)
+        producer.flush()
+    put(bus, letter(0))
+    flush = EmbeddedProducer.flush
+
+    def slow(self: EmbeddedProducer, timeout_s: float = 30.0) -> None:
+        flush(self, timeout_s)
+        if self._client == "samlog-replay" and not born:
+            born.append(True)
+            put(bus, letter(0), letter(5))
+
+    born: list[bool] = []
+    monkeypatch.setattr(EmbeddedProducer, "flush", slow)
+    answer = cli("dlq", "replay", "--raw", "-c", deployment.config)
+
+    assert "1 raw records were put back" in answer.err
+    rows = cli("dlq", "ls", "--each", "--all", "--json", "-c", deployment.config).rows
+    assert [row["handled"] for row in rows] == ["replayed", "", ""]
 
 
 def test_copies_made_by_a_replay_are_not_replayed_themselves(cli: Cli, deployment: Any) -> None:

@@ -14,7 +14,7 @@ from ingest.checkpoint import Checkpoints
 from ingest.collect import Collector
 from ingest.source import Context, open_sources, types
 from samlog import pipeline
-from samlog.cli.housekeeping import EVERY_S, Housekeeping
+from samlog.cli.housekeeping import EVERY_S, HOLD_S, Housekeeping
 from samlog.cli.stage_ import Control, StageClock
 from samlog.errors import Unavailable
 from samlog.store.base import PLATFORM_UNIT, Document, Query
@@ -141,14 +141,14 @@ def test_a_collector_that_waits_for_the_bus_is_alive_and_says_why(tmp_path: Path
     checkpoints.close()
 
 
-def test_retention_is_applied_at_the_start_and_every_ten_minutes() -> None:
+def test_retention_is_applied_at_the_start_and_every_ten_minutes(tmp_path: Path) -> None:
     clock, calls = FakeClock(), list[float]()
 
     def keep() -> int:
         calls.append(clock.monotonic_s())
         return 0
 
-    house = Housekeeping(keep, clock)
+    house = Housekeeping(keep, clock, tmp_path / "note")
     for _ in range(3):
         house.turn()
     clock.advance(EVERY_S)
@@ -157,19 +157,56 @@ def test_retention_is_applied_at_the_start_and_every_ten_minutes() -> None:
     assert calls == [0, EVERY_S]
 
 
-def test_retention_that_cannot_be_applied_now_is_put_off() -> None:
+def test_retention_that_cannot_be_applied_now_is_put_off(tmp_path: Path) -> None:
     clock, calls = FakeClock(), list[float]()
 
     def keep() -> int:
         calls.append(clock.monotonic_s())
         raise Unavailable("the store is down")
 
-    house = Housekeeping(keep, clock)
+    house = Housekeeping(keep, clock, tmp_path / "note")
     house.turn()
     clock.advance(EVERY_S)
     house.turn()
 
     assert calls == [0, EVERY_S]
+
+
+@pytest.mark.parametrize(("days", "calls"), [(6, 1), (8, 0), (1_100, 0)])
+def test_a_clock_that_is_far_ahead_deletes_nothing(tmp_path: Path, days: int, calls: int) -> None:
+    clock, called = FakeClock(), list[float]()
+
+    def keep() -> int:
+        called.append(clock.monotonic_s())
+        return 0
+
+    Housekeeping(lambda: 0, clock, tmp_path / "note").turn()
+    clock.set_wall(clock.now() + timedelta(days=days))
+
+    house = Housekeeping(keep, clock, tmp_path / "note")
+    house.turn()
+
+    assert len(called) == calls
+    clock.set_wall(clock.now() - timedelta(days=days))
+    clock.advance(EVERY_S)
+    house.turn()
+    assert len(called) == calls + 1
+
+
+def test_after_a_long_time_off_retention_is_applied_a_day_later(tmp_path: Path) -> None:
+    clock, called = FakeClock(), list[float]()
+
+    def keep() -> int:
+        called.append(clock.monotonic_s())
+        return 0
+
+    (tmp_path / "note").write_text("1")
+    house = Housekeeping(keep, clock, tmp_path / "note")
+    while not called:
+        house.turn()
+        clock.advance(EVERY_S)
+
+    assert called[0] == HOLD_S
 
 
 def test_what_is_older_than_the_configuration_says_is_deleted(deployment: Any) -> None:

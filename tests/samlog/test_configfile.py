@@ -136,3 +136,7 @@ def test_any_text_is_a_configuration_or_a_sentence(tmp_path_factory: object, tex
             configfile.load(path, environ={})
         except ConfigError as error:
             assert str(error)
+
+
+def test_no_unit_may_have_the_name_under_which_the_platform_keeps_its_own(tmp_path: Path) -> None:
+    assert "cannot be called 'samlog'" in complaint(tmp_path, "units: {samlog: {}}\n")

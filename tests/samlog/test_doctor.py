@@ -22,7 +22,7 @@ from samlog.cli.doctor_ import examine
 from samlog.cli.finding import Finding, verdict
 from samlog.clock import SystemClock
 from samlog.errors import Exit
-from samlog.event import DLQ, EVENTS
+from samlog.event import DLQ, EVENTS, raw_topic
 from samlog.slot import Slot
 from samlog.status import StatusFile
 from samlog.testing import FakeClock
@@ -314,6 +314,15 @@ def test_a_stage_that_is_far_behind(deployment: Any) -> None:
         "stage store is 10,001 records behind",
     ]
     assert findings[0].next == "samlog run detect"
+
+
+def test_a_unit_that_was_taken_out_with_work_left_to_do(deployment: Any) -> None:
+    fill(deployment, raw_topic("formerunit"), 5)
+
+    finding = only(doctor(deployment), Exit.FAILED)
+
+    assert "5 records of unit 'formerunit' wait" in finding.what
+    assert finding.next.startswith("put 'formerunit' back below units:")
 
 
 def test_dead_letters_that_nobody_looked_at(deployment: Any) -> None:

@@ -1,7 +1,7 @@
 """The loop: what is committed when, and what happens to records that fail."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,19 @@ import pytest
 from samlog.bus.base import Message, Record, TopicPartition
 from samlog.bus.embedded import EmbeddedBus
 from samlog.bus.embedded_consumer import EmbeddedConsumer
+from samlog.bus.kafka_cluster import Cluster
+from samlog.bus.kafka_producer import KafkaProducer
 from samlog.clock import SystemClock
-from samlog.deadletter import Quota, original
+from samlog.deadletter import Quota, dead_letter, original, send
 from samlog.errors import BadEvent, Unavailable
-from samlog.event import DLQ, raw_topic
+from samlog.event import DLQ, raw_topic, sha256_hex
 from samlog.journal import Journal
 from samlog.loop import BadRelease, Loop, Stage
 from samlog.metrics import Metrics
 from samlog.step import Rejection
 
 IN, OUT = "samlog.raw.enheda", "samlog.events"
+NOW = datetime(2026, 1, 10, 15, 0, tzinfo=UTC)
 
 
 class Upper:
@@ -42,6 +45,8 @@ class Upper:
         if message.value == b"hold":
             self.hold.append(message)
             return []
+        if message.value == b"long":
+            return [Record(OUT, b"first", b"k"), *[Record(OUT, b"x" * (17 << 20), b"k")] * 2]
         if message.value == b"refuse":
             self.refuse.append(Rejection(message, "refused_by_store"))
             return []
@@ -144,6 +149,50 @@ def test_a_bad_event_becomes_a_dead_letter_and_the_others_go_on(rig: Rig) -> Non
     assert letter.headers["reason"] == b"is_bad"
     assert letter.headers["unit"] == b"enheda"
     assert original(letter) == Record(IN, b"bad", b"k", {"source": b"here"})
+
+
+def test_a_record_that_becomes_too_much_for_the_bus_is_put_aside_itself(rig: Rig) -> None:
+    rig.put(b"a", b"long", b"b")
+
+    rig.loop.turn()
+
+    [letter] = rig.got(DLQ)
+    assert [m.value for m in rig.got(OUT)] == [b"A", b"first", b"B"]
+    assert letter.headers["reason"] == b"record_too_large"
+    assert original(letter) == Record(IN, b"long", b"k", {"source": b"here"})
+
+
+@pytest.mark.parametrize(
+    ("value", "headers"),
+    [
+        (b"bad", {"h": b"x" * 65_400}),
+        (b"bad", {f"h{n}": b"x" * 12 for n in range(4_000)}),
+        (b"bad" * 10_000_000, {}),
+        (b"bad" * 10_000_000, {"h": b"x" * 65_400}),
+    ],
+)
+def test_a_dead_letter_that_the_bus_refuses_is_sent_in_part_and_says_so(
+    value: bytes, headers: dict[str, bytes]
+) -> None:
+    message = Message(IN, 0, 7, b"k" * 60_000, value, headers, 1)
+    letter = dead_letter(message, stage="s", reason="is_bad", detail="d", rejected=NOW)
+    sent: list[Record] = []
+    kafka = KafkaProducer(
+        Cluster(["192.0.2.1:9092"]), "test", max_record_bytes=16 << 20, clock=SystemClock()
+    )
+    kafka._queue = sent.append  # type: ignore[method-assign] # no broker: only its limits count
+
+    send(kafka, letter)
+
+    (record,) = sent
+    assert record.headers["reason"] == b"is_bad"
+    assert record.headers["offset"] == b"7"
+    assert letter.value.startswith(record.value)
+    if record.value != letter.value:
+        assert record.headers["full-length"] == b"30000000"
+        assert record.headers["full-sha256"] == sha256_hex(value).encode()
+    with pytest.raises(ValueError, match="took a part"):
+        original(Message(DLQ, 0, 0, record.key, record.value, record.headers, 1))
 
 
 def test_a_bug_in_a_step_costs_one_record_and_not_the_stage(rig: Rig) -> None:
@@ -332,6 +381,20 @@ def test_a_record_that_killed_three_processes_becomes_a_dead_letter(rig: Rig) ->
     assert letter.headers["reason"] == b"kills_process"
     assert letter.value == b"deadly"
     assert [m.value for m in rig.got(OUT)] == [b"A", b"C"]
+
+
+def test_who_is_stopped_while_the_other_side_is_down_did_not_die_of_a_record(rig: Rig) -> None:
+    rig.put(b"a", b"b")
+    rig.step.fail_settle = 4
+    for _ in range(4):
+        rig.loop.turn()
+        rig.restart()
+
+    rig.loop.turn()
+
+    assert [m.value for m in rig.got(OUT)] == [b"A", b"B"]
+    assert rig.got(DLQ) == []
+    assert not Journal(rig.folder / "upper.note").careful(IN, 0, 0)
 
 
 def test_a_damaged_crash_note_is_no_reason_to_stop(tmp_path: Path) -> None:
