@@ -4,6 +4,7 @@ A file is untrusted until parsed: its size, nesting and aliases are bounded befo
 anything (libyaml's composer recurses in C and takes the process down on 100,000 brackets).
 """
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,11 +49,15 @@ class _Loader(yaml.CSafeLoader):
 def rule_files(root: Path) -> list[Path]:
     """Returns the rule files at or below ``root``, sorted; hidden files and folders are left out.
 
+    Links to folders are followed, each folder is looked at once. One that cannot be read is among
+    the files, so that reading it tells why.
+
     Raises `RuleError` (``no_such_file``) where there is nothing of that name.
     """
     if root.is_dir():
-        found = [p for suffix in SUFFIXES for p in root.rglob(f"*{suffix}") if p.is_file()]
-        return sorted(p for p in found if not _hidden(p.relative_to(root)))
+        unreadable: list[OSError] = []
+        found = [place for place in _below(root, unreadable) if is_rule_file(place.name)]
+        return sorted([*found, *(Path(error.filename) for error in unreadable)])
     if not root.exists():
         raise RuleError(
             "there is no such file or directory; `rules:` in the configuration names it",
@@ -62,8 +67,21 @@ def rule_files(root: Path) -> list[Path]:
     return [root]
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def is_rule_file(name: str) -> bool:
+    """Tells by its name whether a file holds rules."""
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+def _below(root: Path, unreadable: list[OSError]) -> Iterator[Path]:
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(root, onerror=unreadable.append, followlinks=True):
+        told = Path(folder).stat()
+        if (told.st_dev, told.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((told.st_dev, told.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (path for name in names if (path := Path(folder, name)).is_file())
 
 
 def read_file(path: Path) -> bytes:

@@ -72,6 +72,11 @@ def _encoded(item: SigmaDetectionItem, value: Any) -> Any:
         encoded = [b64encode(data) for data in found]
     else:
         encoded = [variant for data in found for variant in offsets(data)]
+        if not all(encoded):
+            raise RuleError(
+                "base64offset of less than two bytes has no part that is the same everywhere",
+                reason="invalid_value",
+            )
     return _wrapped([_literal(data) for data in encoded], modifiers[1:], item)
 
 

@@ -328,8 +328,11 @@ class Engine:
         chosen = self._built.variants[variant]
         if chosen.plain:
             return SAME
-        sources = self._routes.sources.route(event) & chosen.sources or chosen.sources
-        return self._built.sources[min(sources)].fields
+        routed = self._routes.sources.route(event) & chosen.sources or chosen.sources
+        # What a rule reads may stand in the same place for all of them, what a filter or a group
+        # reads may not: the source that says most about the event knows most of its fields.
+        sources = self._built.sources
+        return sources[max(routed, key=lambda i: (len(sources[i].where), -i))].fields
 
     def view(self, event: Mapping[str, Any]) -> View:
         """Returns an event as conditions see it, for those who ask more of a match."""

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from detect.document import SUFFIXES
+from detect.document import is_rule_file
 from detect.engine import Engine
 from detect.overlay import Overlays, load_overlays
 from samlog import log
@@ -141,8 +141,13 @@ def stamps(roots: Iterable[Path]) -> frozenset[Stamp]:
 
 def _files(root: Path) -> Iterable[Stamp]:
     pending = [str(root)]
+    seen: set[str] = set()
     while pending:
         place = pending.pop()
+        real = os.path.realpath(place)
+        if real in seen:  # a link to a folder above
+            continue
+        seen.add(real)
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
@@ -150,7 +155,7 @@ def _files(root: Path) -> Iterable[Stamp]:
                         continue
                     if entry.is_dir():
                         pending.append(entry.path)
-                    elif entry.name.endswith((*SUFFIXES, VERSION_FILE)):
+                    elif is_rule_file(entry.name) or entry.name.endswith(VERSION_FILE):
                         told = entry.stat()
                         yield Stamp(entry.path, told.st_mtime_ns, told.st_size)
         except NotADirectoryError:
@@ -247,6 +252,7 @@ class Reloader:
                 next="samlog rules lint; mend it, then send HUP or save the file again",
             )
             return
+        self._tell_unmapped(new, old)
         self._metrics.count("rule_reloads_total", outcome="taken")
         self._metrics.gauge("rules_loaded", len(new.engine.rules))
         self._log.info(
@@ -256,3 +262,15 @@ class Reloader:
             in_force=new.label,
             took_s=round(self._clock.monotonic_s() - started, 3),
         )
+
+    def _tell_unmapped(self, new: RuleSet, old: RuleSet) -> None:
+        """Names the rules that were asked before and are of no kind of event now."""
+        before = {rule.id for rule in old.engine.rules}
+        gone = [one for one in new.engine.report.unmapped if one.rule.id in before]
+        if gone:
+            self._log.warning(
+                "rules_no_longer_asked",
+                rules=len(gone),
+                named=[f"{one.rule.path}: {one.reason} {one.detail}" for one in gone[:MAX_NAMED]],
+                next="correct their logsource; samlog rules lint",
+            )

@@ -5,7 +5,7 @@ nothing.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from samlog.errors import RuleError
@@ -22,6 +22,8 @@ _EXACT = 2**53
 _AS_NUMBERS = frozenset({"gt", "gte", "lt", "lte"})
 
 _NAME = re.compile(r"\bof\s+[\w*-]+|([\w-]+)")
+_OF = re.compile(r"\b(1|any|all)\s+of\s+([\w*-]+)")
+MAX_WRITTEN = 100_000
 _OPERATOR = re.compile(r"(?:not|and|or)(?=[\w-])")
 
 
@@ -74,22 +76,41 @@ def looks_like_operator(name: str) -> bool:
 
 
 def _renamed(detection: dict[str, Any]) -> dict[str, Any]:
-    """Returns the detections with names that begin like an operator also under another one.
+    """Returns the detections with names that begin like an operator under other ones.
 
-    The other one begins with an underscore, so no selector takes it in.
+    Patterns are written out before, so that none takes in what is called otherwise now.
     """
     conditions = detection["condition"]
     several = conditions if isinstance(conditions, list) else [conditions]
+    names = [name for name in detection if name != "condition"]
+    used = {name for condition in several for name in names_in(condition)}
     other: dict[str, str] = {}
-    for condition in several:
-        for name in names_in(condition):
-            if looks_like_operator(name) and name in detection:
-                other[name] = f"_{name}_"
-    if not other:
+    for name in filter(looks_like_operator, names):
+        other[name] = f"_{name}_"
+        while other[name] in detection:
+            other[name] += "_"
+    if used.isdisjoint(other):
         return detection
-
-    def swapped(match: re.Match[str]) -> str:
-        return other.get(match[1] or "", match[0])
-
+    written = [_NAME.sub(lambda m: other.get(m[1], m[1]), _written_out(c, names)) for c in several]
     copies = {other[name]: detection[name] for name in other}
-    return {**copies, **detection, "condition": [_NAME.sub(swapped, text) for text in several]}
+    return {**copies, **detection, "condition": written}
+
+
+def _written_out(condition: str, names: Sequence[str]) -> str:
+    """Returns a condition with ``1 of x*`` as ``(x1 or x2)``, as pySigma takes it."""
+
+    def names_of(match: re.Match[str]) -> str:
+        pattern = ".*" if match[2] == "them" else match[2].replace("*", ".*")
+        chosen = [
+            name
+            for name in names
+            if re.fullmatch(pattern, name) and (pattern[0] == "_" or name[0] != "_")
+        ]
+        return (
+            f"({(' and ' if match[1] == 'all' else ' or ').join(chosen)})" if chosen else match[0]
+        )
+
+    written = _OF.sub(names_of, condition)
+    if len(written) > MAX_WRITTEN:
+        raise RuleError("its condition names too many detections", reason="condition_too_large")
+    return written

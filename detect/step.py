@@ -238,6 +238,10 @@ class DetectStep:
             self._ledger.add(counters, self._engine.built.sources, self._clock.now())
         for found in counters.suppressed:
             self._metrics.count("matches_suppressed_total", unit=found.unit, by=found.by)
+        left_out = self._feeder.left_out
+        for (rule_id, why), n in left_out.items():
+            self._metrics.count("matches_uncounted_total", n, rule=rule_id, why=why)
+        left_out.clear()
         counters.clear()
         self._engine.look_again()
 

@@ -11,7 +11,7 @@ final sigma folds by its neighbours) and ASCII folding is a way around a rule.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
@@ -144,7 +144,48 @@ def json_text(value: Any) -> str:
     try:
         return orjson.dumps(value, default=repr).decode()
     except TypeError:
-        return repr(value)
+        return _json_of_any_depth(value)
+
+
+def _json_of_any_depth(value: Any) -> str:
+    """Returns what `json_text` does for what orjson reads and does not write: 255 to 1,024 levels,
+    and integers beyond 64 bits. Nothing here calls itself: an event must not reach Python's limit.
+    """
+    found: list[str] = []
+    pending: list[tuple[Any, bool]] = [(value, False)]
+    while pending:
+        part, is_text = pending.pop()
+        if is_text:
+            found.append(part)
+        elif isinstance(part, Mapping):
+            parts = [[(f"{_leaf(str(k))}:", True), (v, False)] for k, v in part.items()]
+            pending += _within("{", parts, "}")
+        elif isinstance(part, list | tuple):
+            pending += _within("[", [[(one, False)] for one in part], "]")
+        else:
+            found.append(_leaf(part))
+    return "".join(found)
+
+
+def _leaf(value: Any) -> str:
+    if isinstance(value, int):
+        return scalar_text(value)
+    try:
+        return orjson.dumps(value, default=repr).decode()
+    except TypeError:  # half a surrogate pair
+        return orjson.dumps(repr(value)).decode()
+
+
+def _within(
+    first: str, parts: list[list[tuple[Any, bool]]], last: str
+) -> Iterator[tuple[Any, bool]]:
+    """Yields the parts with commas between them, the last one first."""
+    yield last, True
+    for number, part in enumerate(reversed(parts)):
+        if number:
+            yield ",", True
+        yield from reversed(part)
+    yield first, True
 
 
 def texts(value: Any) -> Texts:

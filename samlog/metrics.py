@@ -54,6 +54,9 @@ TABLE: Mapping[str, Metric] = {
     "events_matched_in_part_total": Metric(
         "counter", ("unit",), "events with values too long to be shown whole to rules"
     ),
+    "matches_uncounted_total": Metric(
+        "counter", ("rule", "why"), "matches without what a correlation counts: no_group, no_value"
+    ),
     "matches_late_total": Metric("counter", (), "matches too late to count in a correlation"),
     "matches_evicted_total": Metric("counter", (), "matches that a correlation's limits forgot"),
     "errors_total": Metric("counter", ("stage", "kind"), "failed batches: unavailable, internal"),

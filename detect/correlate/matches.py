@@ -230,10 +230,16 @@ def values_of(one: Correlation, parts: Sequence[Sequence[str]]) -> list[Any] | N
 
 
 def millionths(text: str) -> int | None:
-    """Returns the number that a text writes in whole millionths, None where it is none."""
+    """Returns the number that a text writes in whole millionths, None where it is none.
+
+    One beyond 64 bits is the greatest there is, which no bound exceeds: it must not count as less
+    by being more.
+    """
     value = number(text)
-    if value is None or abs(value) > MAX_NUMBER // SCALE:
+    if value is None:
         return None
+    if abs(value) >= MAX_NUMBER // SCALE:
+        return MAX_NUMBER if value > 0 else -MAX_NUMBER
     return value * SCALE if isinstance(value, int) else round(value * SCALE)
 
 

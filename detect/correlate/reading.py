@@ -58,7 +58,7 @@ def read(document: Document, file: RuleFile) -> Correlation:
         span_ms=span_ms(section.get("timespan")),
         bounds=bounds,
         percentile=percentile,
-        generate=_flag(section),
+        generate=_generates(data, section),
         shared=_is_shared(data),
     )
 
@@ -185,11 +185,12 @@ def _percentile(kind: str, condition: Mapping[str, Any]) -> int:
     return round(given * 1000)
 
 
-def _flag(section: Mapping[str, Any]) -> bool:
-    generate = section.get("generate", False)
-    if not isinstance(generate, bool):
-        raise RuleError("generate is true or false", reason="invalid_correlation")
-    return generate
+def _generates(*places: Mapping[str, Any]) -> bool:
+    """Reads ``generate``: beside ``level`` in the schema, in the section for pySigma."""
+    said = [place["generate"] for place in places if "generate" in place]
+    if not all(isinstance(value, bool) for value in said) or len(set(said)) > 1:
+        raise RuleError("generate is true or false, said once", reason="invalid_correlation")
+    return bool(said and said[0])
 
 
 def _is_shared(data: Mapping[str, Any]) -> bool:

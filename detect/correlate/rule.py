@@ -24,7 +24,7 @@ NUMERIC = frozenset({"value_sum", "value_avg", "value_percentile", "value_median
 MAX_FIELDS = 20
 SCALE = 1_000_000
 """Values and limits of numeric kinds are whole millionths: sums are exact in any order."""
-MAX_NUMBER = 10**18
+MAX_NUMBER = 2**63 - 1
 KEPT_SPANS = 3
 """Matches are kept for the stated lateness and so many spans: what a late one can change."""
 

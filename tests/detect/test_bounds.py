@@ -26,6 +26,7 @@ from detect.text import (
     MAX_WORDS,
     TAIL_CHARS,
     View,
+    json_text,
     read,
 )
 from samlog.bus.base import Message
@@ -135,6 +136,19 @@ def test_an_object_is_its_json_cut_likewise(sees: Sees) -> None:
 
     assert sees({"A|contains": "needle"}, {"A": value}) == (True, ("A",))
     assert sees({"A|endswith": '"other"}'}, {"A": value}) == (True, ("A",))
+
+
+@pytest.mark.parametrize("levels", [253, 254, 300, 1_020])
+def test_an_object_of_any_depth_is_its_json(levels: int) -> None:
+    text = '{"k":' * levels + '[true,null,1.5,"deep"]' + "}" * levels
+
+    assert json_text(orjson.loads(text)) == text
+
+
+def test_what_json_does_not_write_is_read_within_an_object() -> None:
+    found = json_text({"\ud800": "\udfff", "n": 2**70, "many": 10**5_000})
+
+    assert f'"n":{2**70},' in found
 
 
 def test_keywords_are_looked_for_in_so_many_texts_and_characters(sees: Sees) -> None:

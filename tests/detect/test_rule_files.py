@@ -1,5 +1,6 @@
 """Every rule is loaded or refused by name, and no file does harm."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,38 @@ def test_hidden_files_and_other_suffixes_are_left_out(tmp_path: Path) -> None:
         "b.yaml",
         "f/g.yml",
     ]
+
+
+def test_links_to_folders_are_followed_and_capitals_are_no_other_suffix(tmp_path: Path) -> None:
+    rules, elsewhere = tmp_path / "rules", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    rules.mkdir()
+    (elsewhere / "a.YML").write_text(GOOD)
+    (rules / "linked").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(rules)
+
+    assert rule_files(rules) == [rules / "linked" / "a.YML"]
+
+
+def test_a_folder_that_cannot_be_read_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yml").write_text(GOOD)
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+
+    report = Engine.load([tmp_path], mode="raw").report
+
+    assert len(report.loaded) == 1
+    (error,) = report.refused
+    assert (error.reason, error.path) == ("unreadable", str(tmp_path / "closed"))
 
 
 def test_a_file_that_is_reached_twice_is_read_once(tmp_path: Path) -> None:

@@ -11,13 +11,15 @@ import pytest
 from detect import step as module
 from detect.detection import MAX_MATCHED_CHARS, MAX_MATCHED_FIELDS, matched
 from detect.engine import Engine
-from detect.step import DetectStep
+from detect.step import WRITE_S, DetectStep
 from samlog.bus.base import Message
 from samlog.errors import BadEvent
 from samlog.event import EVENTS, detection_id
+from samlog.metrics import Metrics
 from samlog.testing import FakeClock
 
 NOW = datetime(2026, 1, 10, 13, 37, 2, tzinfo=UTC)
+OWN = "33333333-3333-4333-8333-333333333333"
 
 EVENT = {
     "@timestamp": "2026-01-10T13:37:01.000Z",
@@ -139,6 +141,25 @@ def test_figures_count_what_was_done(step: DetectStep) -> None:
     detections(step, EVENT)
 
     assert step.figures() == {"events": 1, "candidates": 1, "matches": 1, "rules_set_aside": 0}
+
+
+def test_matches_that_a_correlation_cannot_count_are_counted(
+    load: Callable[..., Engine], rule: Any
+) -> None:
+    counted = rule({"selection": {"A": "x"}}, name="counted")
+    condition = {"gte": 5, "field": "bytes"}
+    section = {"type": "value_sum", "rules": ["counted"], "group-by": ["U"], "timespan": "1m"}
+    correlation = {"title": "many", "id": OWN} | {"correlation": section | {"condition": condition}}
+    metrics, clock = Metrics(), FakeClock(NOW)
+    made = DetectStep(load(counted, correlation, mode="raw"), clock, metrics=metrics)
+
+    detections(made, {**EVENT, "A": "x"})
+    detections(made, {**EVENT, "A": "x", "U": "kari", "bytes": "many"})
+    clock.advance(WRITE_S)
+    list(made.tick(clock.now()))
+
+    for why in ("no_group", "no_value"):
+        assert metrics.value("matches_uncounted_total", rule=OWN, why=why) == 1
 
 
 def test_many_rules_are_taken_from_the_search_for_cycles(

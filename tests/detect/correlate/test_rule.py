@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from detect.build import Built
-from detect.correlate.rule import Base, Correlation, silent_rules
+from detect.correlate.matches import millionths
+from detect.correlate.rule import MAX_NUMBER, Base, Correlation, silent_rules
 from detect.engine import Engine
 
 Load = Callable[..., Engine]
@@ -135,6 +136,37 @@ def test_the_chain_of_the_specification_is_read(read: Callable[..., Built]) -> N
 def test_base_rules_alert_only_where_generate_says_so(read: Callable[..., Built]) -> None:
     assert silent_rules([only(read(base(), correlation()))]) == {BASE}
     assert silent_rules([only(read(base(), correlation(generate=True)))]) == set()
+
+
+@pytest.mark.parametrize("document", [{"generate": True}, {"generate": False}])
+def test_generate_may_stand_beside_the_level(
+    read: Callable[..., Built], document: dict[str, bool]
+) -> None:
+    assert only(read(base(), correlation() | document)).generate == document["generate"]
+
+
+@pytest.mark.parametrize("said", ["yes", 1, False])
+def test_generate_that_is_no_flag_or_contradicts_itself_is_refused(
+    read: Callable[..., Built], said: Any
+) -> None:
+    built = read(base(), correlation(generate=True) | {"generate": said})
+
+    assert [error.reason for error in built.report.refused] == ["invalid_correlation"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1.5", 1_500_000),
+        ("9000000000000", 9 * 10**18),
+        ("9300000000000", MAX_NUMBER),
+        ("-1e300", -MAX_NUMBER),
+        ("1e999", MAX_NUMBER),
+        ("x", None),
+    ],
+)
+def test_a_number_counts_for_no_less_by_being_more(text: str, value: int | None) -> None:
+    assert millionths(text) == value
 
 
 def test_scope_shared_counts_all_units_together(read: Callable[..., Built]) -> None:

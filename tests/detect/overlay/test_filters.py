@@ -170,6 +170,24 @@ def test_a_filter_reads_the_fields_where_the_events_have_them(load: Load, rule: 
     assert not engine.match({**event, "winlog.event_data.User": "adm_kari"})
 
 
+@pytest.mark.parametrize("selection", [{"EventID": 4688}, {"EventID": 4688, "Image": "*.exe"}])
+def test_a_filter_is_asked_of_the_same_fields_whatever_its_rule_reads(
+    load: Load, rule: Any, selection: dict[str, Any]
+) -> None:
+    found = rule({"selection": selection}, logsource={"product": "windows"})
+    taking = filter_of()
+    taking["filter"]["selection"] = {"Image|endswith": "ok.exe"}
+    engine = load(found, taking, mode="ecs")
+    event = {
+        "winlog.channel": "Security",
+        "event.code": "4688",
+        "winlog.event_data.NewProcessName": "C:\\ok.exe",
+    }
+
+    assert engine.match(event) == []
+    assert engine.stats.filtered.total() == 1
+
+
 def test_a_filter_on_a_field_that_no_event_of_its_rules_has_is_refused(
     load: Load, rule: Any
 ) -> None:

@@ -197,6 +197,28 @@ def test_a_placeholder_without_values_is_the_rules_own_affair(folder: Path, rule
     assert breakage(found, old) == ""
 
 
+def test_rules_that_are_asked_no_more_are_named(
+    folder: Path, rule: Any, clock: FakeClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "one.yml"
+    source = {"product": "windows", "service": "security"}
+    path.write_text(yaml.safe_dump(rule({"selection": {"EventID": 1}}, logsource=source)))
+    add(folder, rule, logsource=source)
+
+    def load() -> RuleSet:
+        return rule_set(lambda: Engine.load([folder], mode="ecs"), [folder], {}, "1")
+
+    holder = Holder(load())
+    watch = Watch([folder], holder.rules.stamps, 10, clock.monotonic_s())
+    path.write_text(path.read_text().replace("security", "securty"))
+    Reloader(holder, load, watch, clock, Metrics()).turn(asked=True)
+
+    assert len(holder.rules.engine.rules) == 1
+    said = capsys.readouterr().out
+    assert "rules_no_longer_asked" in said
+    assert "service securty" in said
+
+
 def test_a_set_without_any_rule_is_broken(folder: Path) -> None:
     old = loaded(folder)
     (folder / "one.yml").unlink()
