@@ -42,7 +42,8 @@ def key_of(files: Iterable[RuleFile], mode: str, placeholders: Mapping[str, Sequ
     """Returns the name under which the result for these inputs is kept."""
     digest = blake2b(digest_size=16)
     options = sorted((name, tuple(values)) for name, values in placeholders.items())
-    for text in (mode, repr(options), sys.version, version("pySigma"), _own_source()):
+    versions = [version(name) for name in ("pySigma", "PyYAML", "google-re2")]
+    for text in (mode, repr(options), sys.version, *versions, _own_source()):
         digest.update(f"{text}\0".encode())
     for file in files:
         digest.update(f"{file.path}\0{file.name}\0{len(file.data)}\0".encode("utf-8", "replace"))

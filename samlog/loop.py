@@ -17,7 +17,7 @@ from samlog.clock import Clock
 from samlog.deadletter import Quota, unit_of
 from samlog.errors import BadEvent, SamlogError, Unavailable
 from samlog.event import DLQ
-from samlog.journal import Journal
+from samlog.journal import Journal, Range
 from samlog.metrics import Metrics
 from samlog.step import Rejection, Step, Watcher
 
@@ -95,6 +95,7 @@ class Loop:
         self._dead: Producer | None = None
         self._positions: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._begun: set[str] = set()
         self._failures = 0
         self._suspects: Counter[str] = Counter()
         self._well: set[str] = set()
@@ -153,8 +154,9 @@ class Loop:
             if self.stage.step.held():
                 self._conclude([], [], [])
             return 0
-        careful = [m for m in messages if self._journal.careful(m.topic, m.partition, m.offset)]
         ranges = _ranges(messages)
+        self._note_begin(consumer, messages, ranges)
+        careful = [m for m in messages if self._journal.careful(m.topic, m.partition, m.offset)]
         again = len(careful) + self._journal.given_again(ranges)
         if again:
             self.counts.redelivered += again
@@ -176,6 +178,22 @@ class Loop:
                 break
             messages += more
         return messages
+
+    def _note_begin(
+        self, consumer: Consumer, messages: Sequence[Message], ranges: Mapping[str, Range]
+    ) -> None:
+        """Stores where this group begins, before it has done anything.
+
+        Without a position nobody can tell afterwards that records were deleted before they were
+        worked on: a deployment whose store is down from the first day on.
+        """
+        if ranges.keys() <= self._begun:
+            return
+        known = consumer.committed()
+        first = {m.tp: m.offset for m in reversed(messages) if m.tp not in known}
+        if first:
+            consumer.commit(first)
+        self._begun |= ranges.keys()
 
     def _one_by_one(self, messages: Sequence[Message], outputs: list[Record]) -> None:
         """Takes a range in which a process died record by record, to find the one that kills."""
@@ -462,9 +480,9 @@ def _stand_in(output: Record) -> Message:
     return Message(output.topic, 0, -1, output.key, output.value, output.headers, 0)
 
 
-def _ranges(messages: Sequence[Message]) -> dict[str, tuple[int, int]]:
+def _ranges(messages: Sequence[Message]) -> dict[str, Range]:
     """Returns ``topic/partition`` to the offsets of its first and last record in a batch."""
-    found: dict[str, tuple[int, int]] = {}
+    found: dict[str, Range] = {}
     for message in messages:
         name = f"{message.topic}/{message.partition}"
         first = found[name][0] if name in found else message.offset

@@ -7,7 +7,7 @@ specification allows ranges in conditions, which pySigma does not read; so the s
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -146,10 +146,29 @@ def _condition(
         raise RuleError(f"{kind} takes one field", reason="invalid_condition")
     if temporal:
         bounds = tuple(("gte", n) if (op, n) == ("eq", rules) else (op, n) for op, n in bounds)
+    _check_possible(kind, bounds, rules)
     if kind == "temporal_ordered" and bounds not in ((("gte", rules),), (("gt", rules - 1),)):
         text = "temporal_ordered means all rules in order; its condition can say nothing else"
         raise RuleError(text, reason="invalid_condition")
     return bounds, fields, _percentile(kind, condition)
+
+
+def _check_possible(kind: str, bounds: Iterable[tuple[str, int]], rules: int) -> None:
+    """Raises `RuleError` for a count that no window has: its base rules would be silent for ever.
+
+    A window begins with a match, so there is one at least; of rules there are no more than named.
+    """
+    if kind in NUMERIC:
+        return
+    most = rules if kind.startswith("temporal") else MAX_NUMBER
+    low, high = 1, most
+    for op, limit in bounds:
+        low = max(low, {"gt": limit + 1, "gte": limit, "eq": limit}.get(op, low))
+        high = min(high, {"lt": limit - 1, "lte": limit, "eq": limit}.get(op, high))
+    if low > high:
+        text = f"the condition never holds: {kind} counts from 1"
+        text += f" to {rules} rules" if most == rules else ""
+        raise RuleError(text, reason="invalid_condition")
 
 
 def _bounds(condition: Mapping[str, Any]) -> list[tuple[str, Any]]:

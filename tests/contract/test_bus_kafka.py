@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,15 +16,21 @@ from kafka import KafkaAdminClient
 from kafka import KafkaProducer as ForeignProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.record import util as kafka_records
+from kafka.structs import TopicPartition as KafkaPartition
 
 from samlog.bus.base import Message, Record, TopicPartition
 from samlog.bus.kafka import KafkaBus
 from samlog.bus.kafka_consumer import KafkaConsumer
 from samlog.bus.kafka_producer import KafkaProducer
 from samlog.clock import SystemClock
+from samlog.deadletter import Quota
 from samlog.errors import BadEvent, BusError, ConfigError, Unavailable
+from samlog.journal import Journal
+from samlog.loop import Loop, Stage
+from samlog.metrics import Metrics
 from samlog.servers import KafkaServer
 from samlog.servers.process import free_port
+from samlog.step import Rejection
 
 pytestmark = pytest.mark.kafka
 
@@ -98,6 +105,64 @@ def retried(action: Callable[[], object]) -> int:
 
     until(lambda: succeeded, attempt)
     return failures
+
+
+# Before the first commit
+
+
+class Waiting:
+    """A step whose other side may be down."""
+
+    name = "waiting"
+
+    def __init__(self, *, down: bool) -> None:
+        self._down = down
+
+    def process(self, message: Message) -> list[Record]:
+        if self._down:
+            raise Unavailable("down", retry_after_s=0)
+        return []
+
+    def tick(self, now: datetime) -> list[Record]:
+        return []
+
+    def flush(self) -> list[Record]:
+        return []
+
+    def settle(self) -> list[Rejection]:
+        return []
+
+    def held(self) -> dict[TopicPartition, int]:
+        return {}
+
+    def reset(self) -> None: ...
+
+    def figures(self) -> dict[str, float]:
+        return {}
+
+    def close(self) -> None: ...
+
+
+def test_records_that_go_before_a_new_stage_has_done_anything_are_counted(
+    connect: Connect, kafka_address: str, group: str, tmp_path: Path
+) -> None:
+    bus = connect(kafka_address, partitions=1)
+    topic = new_topic(bus)
+    write(bus.producer("test"), topic, numbers(0, 5))
+    metrics = Metrics()
+
+    def life(step: Waiting, done: Callable[[Loop], bool]) -> None:
+        stage = Stage(step, group, [topic])
+        loop = Loop(stage, bus, Journal(tmp_path / "note"), SystemClock(), metrics, Quota(10))
+        until(lambda: done(loop), loop.turn)
+        loop.close()
+
+    life(Waiting(down=True), lambda loop: bool(loop.problem))
+    with KafkaAdminClient(bootstrap_servers=kafka_address) as admin:
+        admin.delete_records({KafkaPartition(topic, 0): 3})
+    life(Waiting(down=False), lambda loop: loop.counts.taken == 2)
+
+    assert metrics.value("gap_records_total", stage="waiting") == 3
 
 
 # Members of a group
