@@ -18,6 +18,7 @@ from samlog.event import (
     sha256_hex,
     unit_of_raw,
 )
+from samlog.step import Rejection
 
 ORIGINAL_PREFIX = "orig-"
 MAX_DETAIL = 2_000
@@ -93,6 +94,18 @@ def shortened(letter: Record, most: int) -> Record:
         headers[H_FULL_SHA256] = sha256_hex(letter.value).encode()
     key = letter.key[:MAX_ORIGINAL] if letter.key else letter.key
     return Record(DLQ, letter.value[:most], key, headers)
+
+
+def put_aside(
+    producer: Producer, rejections: Iterable[Rejection], stage: str, rejected: datetime
+) -> None:
+    """Makes a dead letter of each rejection, durable on return."""
+    for one in rejections:
+        letter = dead_letter(
+            one.message, stage=stage, reason=one.reason, detail=one.detail, rejected=rejected
+        )
+        send(producer, letter)
+    producer.flush()
 
 
 def send(producer: Producer, letter: Record) -> None:

@@ -7,47 +7,23 @@ position; a crash does the same. Nothing here knows what a stage does.
 
 import random
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from samlog import deadletter, log
 from samlog.bus.base import Bus, Consumer, Message, Producer, Record, TopicPartition
 from samlog.clock import Clock
-from samlog.deadletter import Quota, unit_of
+from samlog.deadletter import Quota
 from samlog.errors import BadEvent, SamlogError, Unavailable
 from samlog.event import DLQ
 from samlog.journal import Journal, Range
 from samlog.metrics import Metrics
 from samlog.step import Rejection, Step, Watcher
+from samlog.tally import Counts, Tally
 
-FAILING_RECORDS = 1_000
 MAX_BACKOFF_S = 30.0
 LAG_EVERY_S = 5.0
 TICK_S = 0.2
-
-
-class BadRelease(SamlogError):
-    """The records of all units fail with an internal error: the stage stops, its backlog stays.
-
-    All are those of which a record went well since the process started: what one unit sends does
-    not stop the others. Where none did, those that fail.
-    """
-
-
-@dataclass
-class Counts:
-    """What a loop did since it started; ``began`` and ``ended`` bound the time it had work."""
-
-    taken: int = 0
-    sent: int = 0
-    rejected: int = 0
-    redelivered: int = 0
-    batches: int = 0
-    began: float = 0.0
-    ended: float = 0.0
-    by_topic: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -83,13 +59,12 @@ class Loop:
         quota: Quota,
     ) -> None:
         self.stage = stage
-        self.counts = Counts()
+        self.tally = Tally(stage.step.name, clock, metrics, quota)
         self.problem = ""
         self._bus = bus
         self._journal = journal
         self._clock = clock
         self._metrics = metrics
-        self._quota = quota
         self._consumer: Consumer | None = None
         self._producer: Producer | None = None
         self._dead: Producer | None = None
@@ -97,10 +72,13 @@ class Loop:
         self._committed: dict[TopicPartition, int] = {}
         self._begun: set[str] = set()
         self._failures = 0
-        self._suspects: Counter[str] = Counter()
-        self._well: set[str] = set()
         self._last_tick = self._last_lag = clock.monotonic_s()
         self._log = log.get("loop", stage=stage.step.name)
+
+    @property
+    def counts(self) -> Counts:
+        """What was done since the start."""
+        return self.tally.counts
 
     def run(self, draining: Callable[[], bool], stopping: Callable[[], bool]) -> None:
         """Turns until ``stopping``, or until ``draining`` and everything is read and committed.
@@ -146,9 +124,9 @@ class Loop:
         messages = self._polled(consumer)
         if self._lost_partitions(consumer):
             return 0
-        self._report_gaps(consumer)
-        if messages and not self.counts.began:
-            self.counts.began = self._clock.now().timestamp()
+        self.tally.gaps(consumer.take_gaps())
+        if messages:
+            self.tally.began()
         outputs = self._ticked()
         if not messages and not outputs:
             if self.stage.step.held():
@@ -157,10 +135,7 @@ class Loop:
         ranges = _ranges(messages)
         self._note_begin(consumer, messages, ranges)
         careful = [m for m in messages if self._journal.careful(m.topic, m.partition, m.offset)]
-        again = len(careful) + self._journal.given_again(ranges)
-        if again:
-            self.counts.redelivered += again
-            self._metrics.count("redelivered_total", again, stage=self.stage.step.name)
+        self.tally.given_again(len(careful) + self._journal.given_again(ranges))
         if careful:
             self._one_by_one(messages, outputs)
         else:
@@ -220,7 +195,7 @@ class Loop:
             except SamlogError:
                 raise
             except Exception as bug:  # noqa: BLE001 - the one place: counted, logged, kept
-                rejections.append(self._internal_error(message, bug))
+                rejections.append(self.tally.internal_error(message, bug))
         self._conclude(messages, outputs, rejections, starts)
 
     def _conclude(
@@ -237,7 +212,8 @@ class Loop:
         """
         rejections += self.stage.step.settle()
         rejections += self._send(outputs, messages, starts)
-        self._send_letters(rejections)
+        assert self._dead is not None
+        deadletter.put_aside(self._dead, rejections, self.stage.step.name, self._clock.now())
         for message in messages:
             self._positions[TopicPartition(message.topic, message.partition)] = message.offset + 1
         self._commit()
@@ -245,7 +221,7 @@ class Loop:
             # Not what was committed: what a step holds was worked on, and nobody died of it.
             worked_on = {f"{tp.topic}/{tp.partition}": n for tp, n in self._positions.items()}
             self._journal.done(worked_on)
-        self._count(messages, outputs, rejections)
+        self.tally.committed(messages, outputs, rejections)
 
     def _commit(self) -> None:
         """Commits what is not held any more, if that is more than at the last time."""
@@ -272,76 +248,6 @@ class Loop:
                 refused[key] = Rejection(message, bad.reason, bad.detail)
         self._producer.flush()
         return refused.values()
-
-    def _send_letters(self, rejections: Iterable[Rejection]) -> None:
-        assert self._dead is not None
-        for rejection in rejections:
-            letter = deadletter.dead_letter(
-                rejection.message,
-                stage=self.stage.step.name,
-                reason=rejection.reason,
-                detail=rejection.detail,
-                rejected=self._clock.now(),
-            )
-            deadletter.send(self._dead, letter)
-        self._dead.flush()
-
-    def _count(
-        self,
-        messages: Sequence[Message],
-        outputs: Sequence[Record],
-        rejections: Sequence[Rejection],
-    ) -> None:
-        name, count = self.stage.step.name, self._metrics.count
-        if messages or outputs:
-            self.counts.batches += 1
-            self.counts.ended = self._clock.now().timestamp()
-        self.counts.taken += len(messages)
-        self.counts.sent += len(outputs)
-        self.counts.rejected += len(rejections)
-        failed = Counter(unit_of(rejection.message) for rejection in rejections)
-        for unit, n in Counter(unit_of(m) for m in messages).items():
-            count("events_received_total", n, stage=name, unit=unit)
-            if failed[unit] < n:
-                self._well.add(unit)
-        for topic, n in Counter(record.topic for record in outputs).items():
-            self.counts.by_topic[topic] += n
-            count("events_sent_total", n, stage=name, topic=topic)
-        for rejection in rejections:
-            unit = unit_of(rejection.message)
-            self.counts.reasons[rejection.reason] += 1
-            count("events_rejected_total", 1, stage=name, unit=unit, reason=rejection.reason)
-            self._mark(rejection)
-        if len(rejections) < len(messages):
-            self._suspects.clear()
-
-    def _mark(self, rejection: Rejection) -> None:
-        marked = self._quota.add(rejection.message, self._clock.now())
-        if marked:
-            unit, source = marked
-            self._metrics.gauge("source_marked", 1, unit=unit, source=source)
-            self._log.error(
-                "source_over_dead_letter_limit",
-                unit=unit,
-                source=source,
-                reason=rejection.reason,
-                next=f"samlog dlq ls --unit {unit}",
-            )
-
-    def _internal_error(self, message: Message, bug: Exception) -> Rejection:
-        unit = unit_of(message)
-        self._suspects[unit] += 1
-        self._metrics.count("errors_total", stage=self.stage.step.name, kind="internal")
-        if self._suspects.total() == 1:
-            self._log.error("internal_error", unit=unit, offset=message.offset, exc_info=bug)
-        # A unit of which records went well may be hit by what another one sends: it goes on.
-        if self._suspects.total() >= FAILING_RECORDS and self._well <= self._suspects.keys():
-            raise BadRelease(
-                f"{FAILING_RECORDS} records in a row failed with an internal error "
-                f"(units {', '.join(sorted(self._suspects))}; last: {bug!r}); the backlog stays "
-                "on the bus. Go back to the release before, then start again."
-            )
-        return Rejection(message, "internal_error", f"{type(bug).__name__}: {bug}")
 
     def _ticked(self) -> list[Record]:
         now = self._clock.monotonic_s()
@@ -432,18 +338,6 @@ class Loop:
         positions = dict.fromkeys(consumer.assigned(), 0)
         positions.update(consumer.committed())
         consumer.seek(positions)
-
-    def _report_gaps(self, consumer: Consumer) -> None:
-        for gap in consumer.take_gaps():
-            self._metrics.count("gap_records_total", gap.missing, stage=self.stage.step.name)
-            self._log.error(
-                "records_deleted_before_read",
-                topic=gap.tp.topic,
-                partition=gap.tp.partition,
-                first_missing=gap.first_missing,
-                missing=gap.missing,
-                next="raise retention.bus_hours, or run more processes of this stage",
-            )
 
     def _step_back(self, problem: Unavailable) -> None:
         """Waits, then repeats from the committed position; nothing is lost by it."""

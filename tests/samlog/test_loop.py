@@ -17,9 +17,10 @@ from samlog.deadletter import Quota, dead_letter, original, send
 from samlog.errors import BadEvent, Unavailable
 from samlog.event import DLQ, raw_topic, sha256_hex
 from samlog.journal import Journal
-from samlog.loop import BadRelease, Loop, Stage
+from samlog.loop import Loop, Stage
 from samlog.metrics import Metrics
 from samlog.step import Rejection
+from samlog.tally import BadRelease
 
 IN, OUT = "samlog.raw.enheda", "samlog.events"
 NOW = datetime(2026, 1, 10, 15, 0, tzinfo=UTC)
