@@ -18,6 +18,8 @@ Predicate = Callable[[Folded, Raw, View], bool]
 _INLINE = {"eq", "contains", "starts", "ends"}
 _COST = {"null": 1, "any": 1, "exists": 2, "eq": 2, "num": 3, "starts": 3, "ends": 3, "contains": 4}
 _SLOW = 12
+AT_ONCE = 250
+"""Rules compiled together: Python takes 310 MB for all of SigmaHQ at once, for these 20."""
 _KEYWORD = 30
 
 
@@ -29,19 +31,21 @@ class Constant(NamedTuple):
 
 
 class Program(NamedTuple):
-    """The code of many rules: ``code`` defines ``rules``, a tuple of predicates in order."""
+    """The code of many rules: each part defines ``rules``, a tuple of predicates in order."""
 
-    code: CodeType
+    code: tuple[CodeType, ...]
     constants: tuple[Constant, ...]
 
 
 def compile_rules(nodes: Sequence[Node]) -> Program:
     """Returns the code for ``nodes``. O(total size of the conditions)."""
     emitter = _Emitter()
-    lines = [f"r{i} = lambda L, R, V: {emitter.node(node)}" for i, node in enumerate(nodes)]
-    lines.append("rules = (" + "".join(f"r{i}, " for i in range(len(nodes))) + ")")
-    code = compile("\n".join(lines), "<sigma rules>", "exec", optimize=2)
-    return Program(code, tuple(emitter.constants))
+    parts = []
+    for first in range(0, len(nodes), AT_ONCE):
+        lines = [f"lambda L, R, V: {emitter.node(n)},\n" for n in nodes[first : first + AT_ONCE]]
+        source = "rules = (\n" + "".join(lines) + ")"
+        parts.append(compile(source, "<sigma rules>", "exec", optimize=2))
+    return Program(tuple(parts), tuple(emitter.constants))
 
 
 def bind(program: Program) -> tuple[Predicate, ...]:
@@ -59,9 +63,11 @@ def bind(program: Program) -> tuple[Predicate, ...]:
     }
     for i, (op, value) in enumerate(program.constants):
         names[f"k{i}"] = text_predicate(op, value) if op else value
-    exec(program.code, names)  # noqa: S102  our own generated code, constants bound by name
-    rules: tuple[Predicate, ...] = names["rules"]
-    return rules
+    rules: list[Predicate] = []
+    for code in program.code:
+        exec(code, names)  # noqa: S102  our own generated code, constants bound by name
+        rules += names.pop("rules")
+    return tuple(rules)
 
 
 class _Emitter:
