@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from alerts.database import Database
+from samlog.event import ALERTS
 
 LEASE_S = 60.0
+TOPIC = f"topic {ALERTS}"
+"""The name under which the topic is a sink like any other."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +60,20 @@ class Outbox:
             ).fetchall()
             return [Revision(*row) for row in rows]
 
-    def sent(self, sink: str, upto: int, *, refused: str = "") -> None:
-        """Notes that ``sink`` has everything up to ``upto``; ``refused`` tells why not the last."""
+    def sent(self, sink: str, holder: str, upto: int, *, refused: str = "") -> bool:
+        """Notes that ``sink`` has everything up to ``upto``; ``refused`` tells why not the last.
+
+        Returns False, and notes nothing, where ``holder`` has lost its lease: somebody else sends
+        these now.
+        """
         with self._database.transaction() as db:
-            db.execute(
-                "UPDATE cursors SET last = max(last, ?), problem = ? WHERE sink = ?",
-                (upto, refused, sink),
+            noted = db.execute(
+                "UPDATE cursors SET last = max(last, ?), problem = ? WHERE sink = ? AND holder = ?",
+                (upto, refused, sink, holder),
             )
-            if refused:
+            if noted.rowcount and refused:
                 db.execute("INSERT OR REPLACE INTO refusals VALUES (?,?,?)", (sink, upto, refused))
+        return bool(noted.rowcount)
 
     def troubled(self, sink: str, problem: str) -> None:
         """Notes why ``sink`` is behind, for `doctor` and `alerts show`."""

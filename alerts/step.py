@@ -18,7 +18,7 @@ from alerts.database import Database
 from alerts.dedup import dedup_key, entity
 from alerts.delivery import Delivery
 from alerts.envelope import Evidence, subject
-from alerts.outbox import Outbox
+from alerts.outbox import TOPIC, Outbox
 from alerts.sink import SinkConfig, open_sink
 from alerts.store import AlertStore, Sighting
 from samlog.bus.base import Message, Record, TopicPartition
@@ -29,7 +29,6 @@ from samlog.event import ALERTS
 from samlog.metrics import Metrics
 from samlog.step import Rejection
 
-TOPIC = f"topic {ALERTS}"
 SINK_TIMEOUT_S = 30.0
 FORGET_S = 600.0
 
@@ -124,7 +123,7 @@ class AlertStep:
         if dead:
             raise BusError(f"the thread of sink {dead[0]} ended by a bug; the stage starts again")
         if self._handed:
-            self._outbox.sent(TOPIC, self._handed)
+            self._outbox.sent(TOPIC, self._holder, self._handed)
             self._handed = 0
         if self._store.revise(now):
             for delivery in self._deliveries:

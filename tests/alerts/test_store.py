@@ -148,9 +148,9 @@ def test_a_sink_gets_every_revision_in_order_and_none_twice(
     store.revise(clock.now())
 
     first = outbox.take("file", "me", clock.now(), limit=3)
-    outbox.sent("file", first[-1].number)
+    outbox.sent("file", "me", first[-1].number)
     second = outbox.take("file", "me", clock.now())
-    outbox.sent("file", second[-1].number)
+    outbox.sent("file", "me", second[-1].number)
 
     numbers = [r.number for r in (*first, *second)]
     assert numbers == sorted(set(numbers))
