@@ -191,6 +191,15 @@ NEEDED = {
     "rule": dict,
     "context": dict,
 }
+SAID = {
+    "state": str,
+    "type": str,
+    "count": int,
+    "value": int | float | None,
+    "first": str | None,
+    "timespan_s": int | None,
+}
+"""What the envelope shows of a correlation: texts, which it cuts to their room, and numbers."""
 
 
 def _correlation(detection: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -200,6 +209,9 @@ def _correlation(detection: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return None
     if not isinstance(said, dict) or not {"state", "type", "count"} <= said.keys():
         raise BadEvent("detection_incomplete", "correlation needs state, type, count")
+    wrong = [name for name, kind in SAID.items() if not isinstance(said.get(name), kind)]
+    if wrong:
+        raise BadEvent("detection_incomplete", f"correlation has another type of {wrong[0]}")
     return said
 
 

@@ -219,3 +219,13 @@ def test_between_two_lookings_for_old_firings_nothing_is_looked_for(
     step.tick(clock.now())
 
     assert kept(step) == set()
+
+
+@pytest.mark.parametrize("wrong", [{"count": "many"}, {"value": {"a": 1}}, {"first": 7}])
+def test_a_correlation_with_another_type_of_value_is_a_dead_letter(
+    step: AlertStep, wrong: dict[str, Any]
+) -> None:
+    said = {"state": "final", "type": "event_count", "count": 1} | wrong
+
+    with pytest.raises(BadEvent, match="another type"):
+        step.process(firing("final", correlation=said))
