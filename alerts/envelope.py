@@ -29,6 +29,7 @@ MAX_EVIDENCE = 50
 MAX_OBSERVABLES = 50
 MAX_ACTIONS = 20
 OPEN = "new"
+CLOSED = "closed"
 
 
 @dataclass(frozen=True)
@@ -131,13 +132,14 @@ def build(
     state: State,
     actions: Sequence[str] = (),
     firings: Sequence[Mapping[str, Any]] = (),
+    closes: bool = False,
 ) -> bytes:
     """Returns one revision as JSON, keys in the schema's order, within `alerts.fit.MAX_BYTES`.
 
     ``times`` has first_seen, last_seen, detected and sent (ISO 8601 UTC). Texts and evidence are
     cut to what fits, whatever they hold; ``count`` still tells how many detections there are.
     ``firings`` are those of a correlation: then the summary counts their events, and says what is
-    provisional or withdrawn.
+    provisional or withdrawn. ``closes``: it is the revision that tells that the alert was closed.
     """
     level = priority(str(rule.get("level", "")), subject_)
     rsit = classify(map(str, rule.get("tags") or []))
@@ -148,7 +150,7 @@ def build(
     certain = of_correlation.said_of(firings) if firings else ("", "")
     envelope = {
         "schema": SCHEMA,
-        "type": "alert" if revision == 1 else "close" if state.status == "closed" else "update",
+        "type": "alert" if revision == 1 else "close" if closes else "update",
         "id": alert_id,
         "seq": seq,
         "revision": revision,

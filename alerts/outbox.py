@@ -8,6 +8,8 @@ from alerts.database import Database
 from samlog.event import ALERTS
 
 LEASE_S = 60.0
+LATE_S = 5.0
+"""So much later than ours may the time be with which another process took a lease before us."""
 TOPIC = f"topic {ALERTS}"
 """The name under which the topic is a sink like any other."""
 
@@ -43,13 +45,15 @@ class Outbox:
     ) -> Sequence[Revision]:
         """Leases the next revisions for ``sink`` to ``holder``; [] if none, or leased to another.
 
-        A holder that dies loses the lease after `LEASE_S`; then they are sent again, same ids.
+        A holder that dies loses the lease after `LEASE_S`; then they are sent again, same ids. So
+        does one whose lease is longer than any: it was taken by a clock that was ahead.
         """
+        moment = now.timestamp()
         with self._database.transaction() as db:
             got = db.execute(
                 "UPDATE cursors SET lease_until = ?, holder = ? WHERE sink = ?"
-                " AND (lease_until < ? OR holder = ?) RETURNING last",
-                (now.timestamp() + LEASE_S, holder, sink, now.timestamp(), holder),
+                " AND (lease_until NOT BETWEEN ? AND ? OR holder = ?) RETURNING last",
+                (moment + LEASE_S, holder, sink, moment, moment + LEASE_S + LATE_S, holder),
             ).fetchone()
             if got is None:
                 return []
