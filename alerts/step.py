@@ -18,9 +18,10 @@ from alerts.database import Database
 from alerts.dedup import dedup_key, entity
 from alerts.delivery import Delivery
 from alerts.envelope import Evidence, subject
-from alerts.outbox import TOPIC, Outbox
+from alerts.outbox import RESEND, TOPIC, Outbox
 from alerts.sink import SinkConfig, open_sink
 from alerts.store import AlertStore, Sighting
+from samlog import log
 from samlog.bus.base import Message, Record, TopicPartition
 from samlog.clock import Clock
 from samlog.config import UnitDefaults
@@ -64,10 +65,18 @@ class AlertStep:
             Delivery(folder, config, open_sink(config), self._holder, clock, metrics)
             for config in sinks
         ]
-        for label in (TOPIC, *(d.label for d in self._deliveries)):
-            self._outbox.join(label)
+        self._join([delivery.label for delivery in self._deliveries])
         for delivery in self._deliveries:
             delivery.start()
+
+    def _join(self, sinks: Sequence[str]) -> None:
+        """Makes the sinks known; tells of those that were renamed or taken out too early."""
+        for label in (TOPIC, *sinks):
+            self._outbox.join(label)
+        for label, count in self._outbox.orphans(sinks).items():
+            log.get("alerts").warning(
+                "alerts_wait_for_no_sink", sink=label, waiting=count, next=RESEND.format(label)
+            )
 
     def process(self, message: Message) -> Iterable[Record]:
         """Takes one detection (JSON); raises `BadEvent` where it is not one."""
