@@ -4,6 +4,8 @@ Every change is one ``BEGIN IMMEDIATE`` transaction; ``synchronous=FULL``, so th
 answered survives a power cut.
 """
 
+import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +50,17 @@ CREATE TABLE IF NOT EXISTS token_keys (municipality TEXT PRIMARY KEY, key BLOB N
 """
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Waits until nobody else is here."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 class Database:
     """Opens ``<folder>/alerts.db``. One per thread."""
 
@@ -63,9 +76,11 @@ class Database:
                 isolation_level=None,
             )
             if not read_only:
-                self.sql.execute("PRAGMA journal_mode=WAL")
-                self.sql.execute("PRAGMA synchronous=FULL")
-                self.sql.executescript(SCHEMA)
+                # SQLite does not wait for another process that switches to WAL at this moment.
+                with _alone(folder):
+                    self.sql.execute("PRAGMA journal_mode=WAL")
+                    self.sql.execute("PRAGMA synchronous=FULL")
+                    self.sql.executescript(SCHEMA)
         except (sqlite3.Error, OSError) as error:
             raise self._unavailable(error) from error
 

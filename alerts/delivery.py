@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alerts.database import Database
-from alerts.outbox import Outbox, Revision
+from alerts.outbox import LEASE_S, Outbox, Revision
 from alerts.priority import CODES
 from alerts.sink import Sink, SinkConfig
 from samlog import log
@@ -31,6 +31,7 @@ class Delivery:
         self.label = config.label
         self._folder = folder
         self._floor = CODES[config.min_priority]
+        self._batch = config.batch
         self._sink = sink
         self._holder = holder
         self._clock = clock
@@ -41,6 +42,7 @@ class Delivery:
         self._answered_upto = 0
         self._stopping = False
         self._failures = 0
+        self._not_before_s = clock.monotonic_s()
         self._thread = threading.Thread(target=self._run, name=f"sink-{self.label}", daemon=True)
 
     def start(self) -> None:
@@ -73,7 +75,7 @@ class Delivery:
             self._answered.notify_all()
 
     def stop(self, timeout_s: float = 15.0) -> None:
-        """Ends the thread after the batch under way; what is unsent is sent after the restart."""
+        """Ends the thread after what it is sending; what is unsent is sent after the restart."""
         self._stopping = True
         self._wake.set()
         if self._thread.is_alive():
@@ -95,7 +97,14 @@ class Delivery:
             database.close()
 
     def turn(self, outbox: Outbox) -> float:
-        """Sends what is due; returns the seconds to wait before the next turn (0: more to do)."""
+        """Sends what is due; returns the seconds to wait before the next turn (0: more to do).
+
+        After trouble nothing is tried before its time, however often there is more to send: a
+        receiver that says when to come again is asked then.
+        """
+        rest_s = self._not_before_s - self._clock.monotonic_s()
+        if rest_s > 0:
+            return rest_s
         try:
             revisions = outbox.take(self.label, self._holder, self._clock.now())
             if not revisions:
@@ -106,34 +115,38 @@ class Delivery:
         except SamlogError as problem:
             # A wrong password may be mended on the other side: alerts wait, doctor tells.
             return self._trouble(outbox, problem, MAX_WAIT_S)
-        self._failures = 0
         return 0.0
 
     def _send(self, outbox: Outbox, revisions: Sequence[Revision]) -> None:
+        """Sends in parts as large as the sink takes at once, and notes each that was accepted."""
+        began_s = self._clock.monotonic_s()
         wanted = [r for r in revisions if r.priority <= self._floor]
-        try:
-            if wanted:
-                self._sink.send([r.body for r in wanted])
-            outbox.sent(self.label, revisions[-1].number)
-            self._metrics.count("alerts_sent_total", len(wanted), sink=self.label, outcome="sent")
-        except BadEvent:
-            self._send_singly(outbox, revisions)
+        for start in range(0, len(wanted), self._batch):
+            if not self._send_part(outbox, wanted[start : start + self._batch]):
+                return
+            # Whoever is slow takes the lease anew before another process may have it.
+            if self._stopping or self._clock.monotonic_s() - began_s > LEASE_S / 2:
+                return
+        if not wanted or wanted[-1] is not revisions[-1]:
+            outbox.sent(self.label, self._holder, revisions[-1].number)
 
-    def _send_singly(self, outbox: Outbox, revisions: Sequence[Revision]) -> None:
-        """One of them is refused for good: finds it, notes it, sends the others."""
-        for revision in revisions:
-            refused = ""
-            if revision.priority <= self._floor:
-                try:
-                    self._sink.send([revision.body])
-                except BadEvent as bad:
-                    refused = bad.detail or bad.reason
-                    log.get("delivery", sink=self.label).error(
-                        "alert_refused", alert=revision.alert, why=refused
-                    )
-                outcome = "refused" if refused else "sent"
-                self._metrics.count("alerts_sent_total", sink=self.label, outcome=outcome)
-            outbox.sent(self.label, revision.number, refused=refused)
+    def _send_part(self, outbox: Outbox, part: Sequence[Revision]) -> bool:
+        """Sends some at once; returns whether the sink's place in the outbox is still ours."""
+        refused = ""
+        try:
+            self._sink.send([revision.body for revision in part])
+        except BadEvent as bad:
+            if len(part) > 1:
+                # One of them is refused for good; one at a time tells which.
+                return all(self._send_part(outbox, [revision]) for revision in part)
+            refused = bad.detail or bad.reason
+            log.get("delivery", sink=self.label).error(
+                "alert_refused", alert=part[0].alert, why=refused
+            )
+        self._failures = 0
+        outcome = "refused" if refused else "sent"
+        self._metrics.count("alerts_sent_total", len(part), sink=self.label, outcome=outcome)
+        return outbox.sent(self.label, self._holder, part[-1].number, refused=refused)
 
     def _trouble(self, outbox: Outbox, problem: SamlogError, wait_s: float) -> float:
         self._failures += 1
@@ -142,9 +155,11 @@ class Delivery:
             log.get("delivery", sink=self.label).warning(
                 "sink_unavailable", why=str(problem), failures=self._failures
             )
+        growing_s: float = wait_s * 2 ** min(self._failures - 1, 5)
+        pause_s = max(wait_s, min(MAX_WAIT_S, growing_s))
+        self._not_before_s = self._clock.monotonic_s() + pause_s
         try:
             outbox.troubled(self.label, str(problem))
-        except Unavailable:
-            return MAX_WAIT_S
-        wait: float = wait_s * 2 ** min(self._failures - 1, 5)
-        return min(MAX_WAIT_S, wait)
+        except Unavailable as locked:
+            log.get("delivery", sink=self.label).warning("problem_not_noted", why=str(locked))
+        return pause_s

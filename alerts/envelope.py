@@ -19,15 +19,17 @@ import orjson
 
 from alerts import firings as of_correlation
 from alerts.dedup import first
+from alerts.fit import cut, packed
 from alerts.priority import priority
 from alerts.rsit import VERSION, classify
 from samlog.config import UnitDefaults
 
 SCHEMA = "soc-alert/1"
-MAX_BYTES = 64 * 1024
 MAX_EVIDENCE = 50
 MAX_OBSERVABLES = 50
+MAX_ACTIONS = 20
 OPEN = "new"
+CLOSED = "closed"
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,8 @@ def rule_of(rule: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the envelope's ``rule``: title, author, version and techniques of a Sigma rule."""
     return {
         "id": str(rule.get("id", "")),
-        "title": str(rule.get("title", ""))[:256],
-        "author": str(rule.get("author") or "unknown")[:512],
+        "title": str(rule.get("title", "")),
+        "author": str(rule.get("author") or "unknown"),
         "version": "sha256:" + str(rule.get("sha256", "")),
         "level": str(rule.get("level") or "medium"),
         "attack": sorted(map(str, rule.get("attack") or []))[:20],
@@ -130,23 +132,25 @@ def build(
     state: State,
     actions: Sequence[str] = (),
     firings: Sequence[Mapping[str, Any]] = (),
+    closes: bool = False,
 ) -> bytes:
-    """Returns one revision as JSON, keys in the schema's order, within `MAX_BYTES`.
+    """Returns one revision as JSON, keys in the schema's order, within `alerts.fit.MAX_BYTES`.
 
-    ``times`` has first_seen, last_seen, detected and sent (ISO 8601 UTC). Evidence is cut to what
-    fits; ``count`` still tells how many detections there are. ``firings`` are those of a
-    correlation: then the summary counts their events, and says what is provisional or withdrawn.
+    ``times`` has first_seen, last_seen, detected and sent (ISO 8601 UTC). Texts and evidence are
+    cut to what fits, whatever they hold; ``count`` still tells how many detections there are.
+    ``firings`` are those of a correlation: then the summary counts their events, and says what is
+    provisional or withdrawn. ``closes``: it is the revision that tells that the alert was closed.
     """
     level = priority(str(rule.get("level", "")), subject_)
     rsit = classify(map(str, rule.get("tags") or []))
-    host = subject_.get("assets", [{}])[0].get("id", "")
+    host = cut(subject_.get("assets", [{}])[0].get("id", ""))
     where = f" on {host}" if host else ""
-    title = str(rule.get("title", ""))[:256]
+    title = cut(str(rule.get("title", "")))
     events = of_correlation.total(firings) if firings else count
     certain = of_correlation.said_of(firings) if firings else ("", "")
     envelope = {
         "schema": SCHEMA,
-        "type": "alert" if revision == 1 else "close" if state.status == "closed" else "update",
+        "type": "alert" if revision == 1 else "close" if closes else "update",
         "id": alert_id,
         "seq": seq,
         "revision": revision,
@@ -155,7 +159,7 @@ def build(
         "producer": {
             "unit": unit,
             "instance": "alerts",
-            "rule_set": str(rule.get("rule_set") or "")[:200],
+            "rule_set": str(rule.get("rule_set") or ""),
         },
         "subject": dict(subject_),
         "time": {**times, "nis2_aware_at": None},
@@ -191,21 +195,12 @@ def build(
         "reporter": {"kind": "rule", "name": None, "phone": None, "workplace": None},
         "state": state._asdict(),
         "related": [],
-        "actions": list(actions),
+        "actions": list(actions[:MAX_ACTIONS]),
         "playbook_ref": None,
     }
     if firings:
         envelope["correlation"] = of_correlation.shown(firings)
-    return _fitting(envelope)
-
-
-def _fitting(envelope: dict[str, Any]) -> bytes:
-    packed = orjson.dumps(envelope)
-    while len(packed) > MAX_BYTES and (envelope["evidence"] or envelope["observables"]):
-        for name in ("evidence", "observables"):
-            envelope[name] = envelope[name][: len(envelope[name]) // 2]
-        packed = orjson.dumps(envelope)
-    return packed
+    return packed(envelope)
 
 
 @cache

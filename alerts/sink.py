@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
@@ -22,6 +22,10 @@ from samlog.errors import ConfigError
 class SinkConfig(Model):
     """What every sink's configuration has."""
 
+    batch: ClassVar[int] = 100
+    """Alerts that `Sink.send` gets at most at once: 1 where each is a request of its own, so that
+    what was accepted before the trouble began is noted and not sent again. Each note is a commit.
+    """
     type: str
     name: str = ""
     """Shown in metrics and `alerts show`; default: the type. Two sinks of one type need names."""
@@ -39,8 +43,10 @@ class Sink(Protocol):
     def send(self, alerts: Sequence[bytes]) -> None:
         """Sends soc-alert/1 JSON documents, oldest first; returns when all were accepted.
 
-        Raises `Unavailable` when the other side is down or slow: all are sent again later.
-        Raises `BadEvent` when the other side refuses one for good: it is noted and not repeated.
+        Raises `Unavailable` when the other side is down or slow, or refuses us and not the alert
+        (a log-in, an address): all are sent again, not before ``retry_after_s``.
+        Raises `BadEvent` when the other side refuses one alert for good, whoever brings it: it is
+        noted and not repeated.
         """
 
     def check(self) -> str:

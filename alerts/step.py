@@ -18,9 +18,10 @@ from alerts.database import Database
 from alerts.dedup import dedup_key, entity
 from alerts.delivery import Delivery
 from alerts.envelope import Evidence, subject
-from alerts.outbox import Outbox
+from alerts.outbox import RESEND, TOPIC, Outbox
 from alerts.sink import SinkConfig, open_sink
 from alerts.store import AlertStore, Sighting
+from samlog import log
 from samlog.bus.base import Message, Record, TopicPartition
 from samlog.clock import Clock
 from samlog.config import UnitDefaults
@@ -29,7 +30,6 @@ from samlog.event import ALERTS
 from samlog.metrics import Metrics
 from samlog.step import Rejection
 
-TOPIC = f"topic {ALERTS}"
 SINK_TIMEOUT_S = 30.0
 FORGET_S = 600.0
 
@@ -65,10 +65,18 @@ class AlertStep:
             Delivery(folder, config, open_sink(config), self._holder, clock, metrics)
             for config in sinks
         ]
-        for label in (TOPIC, *(d.label for d in self._deliveries)):
-            self._outbox.join(label)
+        self._join([delivery.label for delivery in self._deliveries])
         for delivery in self._deliveries:
             delivery.start()
+
+    def _join(self, sinks: Sequence[str]) -> None:
+        """Makes the sinks known; tells of those that were renamed or taken out too early."""
+        for label in (TOPIC, *sinks):
+            self._outbox.join(label)
+        for label, count in self._outbox.orphans(sinks).items():
+            log.get("alerts").warning(
+                "alerts_wait_for_no_sink", sink=label, waiting=count, next=RESEND.format(label)
+            )
 
     def process(self, message: Message) -> Iterable[Record]:
         """Takes one detection (JSON); raises `BadEvent` where it is not one."""
@@ -124,7 +132,7 @@ class AlertStep:
         if dead:
             raise BusError(f"the thread of sink {dead[0]} ended by a bug; the stage starts again")
         if self._handed:
-            self._outbox.sent(TOPIC, self._handed)
+            self._outbox.sent(TOPIC, self._holder, self._handed)
             self._handed = 0
         if self._store.revise(now):
             for delivery in self._deliveries:
@@ -192,6 +200,15 @@ NEEDED = {
     "rule": dict,
     "context": dict,
 }
+SAID = {
+    "state": str,
+    "type": str,
+    "count": int,
+    "value": int | float | None,
+    "first": str | None,
+    "timespan_s": int | None,
+}
+"""What the envelope shows of a correlation: texts, which it cuts to their room, and numbers."""
 
 
 def _correlation(detection: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -201,6 +218,9 @@ def _correlation(detection: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return None
     if not isinstance(said, dict) or not {"state", "type", "count"} <= said.keys():
         raise BadEvent("detection_incomplete", "correlation needs state, type, count")
+    wrong = [name for name, kind in SAID.items() if not isinstance(said.get(name), kind)]
+    if wrong:
+        raise BadEvent("detection_incomplete", f"correlation has another type of {wrong[0]}")
     return said
 
 

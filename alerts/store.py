@@ -4,6 +4,7 @@ A detection is counted once by its id; a revision is made once and keeps its byt
 sequence number however often it is sent.
 """
 
+import math
 import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -64,7 +65,7 @@ class AlertStore:
                     level = priority(str(sighting.rule.get("level")), sighting.subject)
                     opened.append((sighting.unit, level.label))
                 else:
-                    self._grow(db, alert, sighting)
+                    self._grow(db, alert, sighting, now)
                 self._note_observables(db, alert, sighting)
                 if told:
                     correlation.note(db, sighting.id, alert, told, sighting.timestamp)
@@ -104,17 +105,29 @@ class AlertStore:
             ),
         )
 
-    def _grow(self, db: sqlite3.Connection, alert: str, s: Sighting) -> None:
+    def _grow(self, db: sqlite3.Connection, alert: str, s: Sighting, now: datetime) -> None:
         """Facts come from the alert's first event in (time, id), whatever order they arrive in."""
-        db.execute(
+        (status,) = db.execute(
             "UPDATE alerts SET count = count + 1, dirty = 1, first_seen = min(first_seen, ?),"
-            " last_seen = max(last_seen, ?) WHERE id = ?",
+            " last_seen = max(last_seen, ?) WHERE id = ? RETURNING status",
             (s.timestamp, s.timestamp, alert),
-        )
+        ).fetchone()
         db.execute(
             "UPDATE alerts SET facts = ?, first_order = ? WHERE id = ? AND first_order > ?",
             (_facts(s), _order(s), alert, _order(s)),
         )
+        if status == envelope.CLOSED:
+            self._reopen(db, alert, iso_ms(now))
+
+    def _reopen(self, db: sqlite3.Connection, alert: str, stamp: str) -> None:
+        """Makes a closed alert new, which is told at once: nobody has looked at what came since."""
+        db.execute(
+            "UPDATE alerts SET status = ?, changed_at = ?, actor = 'system', revised_at = 0"
+            " WHERE id = ?",
+            (envelope.OPEN, stamp, alert),
+        )
+        row = (alert, stamp, "system", envelope.OPEN, "detected again after it was closed")
+        db.execute("INSERT INTO history VALUES (?,?,?,?,?)", row)
 
     def _note_observables(self, db: sqlite3.Connection, alert: str, s: Sighting) -> None:
         key = self._token_key(db, str(s.subject["municipality"]))
@@ -134,14 +147,17 @@ class AlertStore:
     def revise(self, now: datetime, *, everything: bool = False, limit: int = 1_000) -> int:
         """Makes a revision of every alert that changed: new ones at once, updates every 10 s.
 
-        ``everything`` makes all due now (drain). Returns how many were made.
+        ``everything`` makes all due now (drain). So is what a clock revised that was ahead and has
+        been corrected. Returns how many were made.
         """
-        due = now.timestamp() + 1 if everything else now.timestamp() - UPDATE_INTERVAL_S
+        moment = now.timestamp()
+        due = math.inf if everything else moment - UPDATE_INTERVAL_S
         with self._database.transaction() as db:
             rows = db.execute(
-                "SELECT id FROM alerts WHERE dirty AND (revision = 0 OR revised_at <= ?)"
+                "SELECT id FROM alerts WHERE dirty"
+                " AND (revision = 0 OR revised_at <= ? OR revised_at > ?)"
                 " ORDER BY first_seen, key LIMIT ?",
-                (due, limit),
+                (due, moment + UPDATE_INTERVAL_S, limit),
             ).fetchall()
             for (alert,) in rows:
                 self._revise(db, alert, now)
@@ -149,11 +165,12 @@ class AlertStore:
 
     def _revise(self, db: sqlite3.Connection, alert: str, now: datetime) -> None:
         row = db.execute(
-            "SELECT key, unit, facts, count, first_seen, last_seen, detected, revision, status,"
-            " changed_at, actor FROM alerts WHERE id = ?",
+            "SELECT key, unit, facts, count, first_seen, last_seen, detected, revision, revised_at,"
+            " status, changed_at, actor FROM alerts WHERE id = ?",
             (alert,),
         ).fetchone()
-        key, unit, packed, count, first_seen, last_seen, detected, revision, *state = row
+        key, unit, packed, count, first_seen, last_seen, detected, revision, told_at, *rest = row
+        state = State(*rest)
         facts = orjson.loads(packed)
         firings = correlation.of_alert(db, alert)
         body = envelope.build(
@@ -175,7 +192,9 @@ class AlertStore:
             evidence=correlation.evidence(firings) or self._evidence(db, alert),
             firings=firings,
             seen=self._observables(db, alert),
-            state=State(*state),
+            state=state,
+            # A change of state is due at once (revised_at 0): the first revision after it tells it.
+            closes=state.status == envelope.CLOSED and not told_at,
         )
         level = orjson.loads(body)["priority"]["code"]
         db.execute(
@@ -188,12 +207,12 @@ class AlertStore:
         )
 
     def _next_seq(self, db: sqlite3.Connection, unit: str) -> int:
-        row = db.execute(
+        (last,) = db.execute(
             "INSERT INTO sequences VALUES (?, 1) ON CONFLICT (unit) DO UPDATE SET last = last + 1"
             " RETURNING last",
             (unit,),
         ).fetchone()
-        return int(row[0])
+        return int(last)
 
     def _evidence(self, db: sqlite3.Connection, alert: str) -> list[Evidence]:
         rows = db.execute(
@@ -214,12 +233,6 @@ class AlertStore:
         """Deletes what old alerts keep of correlations, a step; see `alerts.correlation.forget`."""
         with self._database.transaction() as db:
             return correlation.forget(db, opened_before)
-
-    def dirty(self) -> int:
-        """Returns how many alerts have changes that no revision tells yet."""
-        return int(
-            self._database.sql.execute("SELECT count(*) FROM alerts WHERE dirty").fetchone()[0]
-        )
 
 
 def _order(sighting: Sighting) -> str:

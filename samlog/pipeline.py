@@ -49,6 +49,7 @@ from samlog.step import Step
 from samlog.store.base import PLATFORM_UNIT, EventStore
 
 if TYPE_CHECKING:
+    from alerts.outbox import Outbox
     from alerts.register import Register
     from detect.engine import Engine
     from detect.ledger import Ledger
@@ -364,14 +365,15 @@ def check_sinks(settings: Settings) -> list[str]:
     return problems
 
 
-def waiting_alerts(settings: Settings) -> Mapping[str, tuple[int, str]]:
-    """Returns per sink how many revisions wait, and why. Raises `Unavailable` if none ever ran."""
+@contextmanager
+def alert_outbox(settings: Settings, *, read_only: bool = True) -> Iterator["Outbox"]:
+    """Opens what is still to be told to whom. To read it raises `Unavailable` if none ever ran."""
     from alerts.database import Database
     from alerts.outbox import Outbox
 
-    database = Database(settings.state_path, read_only=True)
+    database = Database(settings.state_path, read_only=read_only)
     try:
-        return Outbox(database).waiting()
+        yield Outbox(database)
     finally:
         database.close()
 

@@ -2,20 +2,27 @@
 
 import getpass
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 import orjson
 
+from alerts.outbox import TOPIC, Outbox
 from samlog import pipeline
 from samlog.cli.common import Examples, config_option, emit, json_option, summary, table
-from samlog.errors import Exit
+from samlog.cli.search_ import moment
+from samlog.clock import iso_ms
+from samlog.config import Settings
+from samlog.errors import ConfigError, Exit
+from samlog.log import harmless
 
 
 @click.group(
     cls=Examples,
     name="alerts",
-    help="\b\nExample: samlog alerts ls --status new\n\nList, show, acknowledge and close alerts.",
+    help="\b\nExample: samlog alerts ls --status new\n\n"
+    "List, show, acknowledge and close alerts, and send them again.",
 )
 def command() -> None:
     pass
@@ -58,6 +65,8 @@ def show(id: str, config: str | None, as_json: bool) -> int:
     with pipeline.alert_register(settings) as register:
         body, past = register.latest(id), register.history(id)
     alert = orjson.loads(body)
+    with pipeline.alert_outbox(settings) as outbox:
+        refused = outbox.refusals(alert=alert["id"])
     if as_json:
         click.echo(body.decode())
         return Exit.DONE
@@ -77,10 +86,15 @@ def show(id: str, config: str | None, as_json: bool) -> int:
     ]
     lines += [f"seen      {o['role']} {o['type']} {o['value']}" for o in alert["observables"]]
     lines += [f"history   {h['at']} {h['actor']}: {h['status']} {h['note']}" for h in past]
-    click.echo("\n".join(lines))
+    lines += [f"refused   by {r.sink}, revision of {_time(r.made_at)}: {r.reason}" for r in refused]
+    click.echo("\n".join(harmless(line, 1_000) for line in lines))
     click.echo("\nfind the evidence, in Kibana (KQL) or with samlog search:")
     click.echo(evidence_query(alert))
     return Exit.DONE
+
+
+def _time(unix: float) -> str:
+    return iso_ms(datetime.fromtimestamp(unix, UTC))
 
 
 def evidence_query(alert: dict[str, Any]) -> str:
@@ -118,3 +132,65 @@ for verb, status_, example in (
     ):
         handler = decorator(handler)
     command.command(verb, help=f"\b\nExample: {example}\n\nMark an alert {status_}.")(handler)
+
+
+@command.command(
+    "resend",
+    help="\b\nExample: samlog alerts resend --to cert --since 48h\n"
+    "Example: samlog alerts resend --from-sink webhook --to cert\n\n"
+    "Send alerts to a sink again: those since a time, or those that wait for a sink that had "
+    "another name. They go out in order, with the same ids, while samlog run runs.",
+)
+@click.option("--to", required=True, metavar="SINK", help="Who gets them; a sink's name: or type.")
+@click.option("--from-sink", "old", metavar="SINK", help="Whose alerts: all that it has not got.")
+@click.option("--since", help="All made since: 2026-01-10, or 15m, 24h, 7d for ago.")
+@config_option
+def resend(to: str, old: str | None, since: str | None, config: str | None) -> int:
+    if (old is None) == (since is None):
+        raise click.UsageError("give either --from-sink or --since")
+    settings = pipeline.load_settings(config).settings
+    labels = _labels(settings)
+    if to not in labels:
+        raise ConfigError(f"no sink is called '{to}'; known: {', '.join(labels) or 'none'}")
+    with pipeline.alert_outbox(settings, read_only=False) as outbox:
+        count = outbox.rewind(to, _place(outbox, old, since))
+        if old is not None and old not in (TOPIC, *labels):
+            outbox.forget(old)
+    summary(f"{to}: {count} alert revisions wait now; samlog run sends them")
+    return Exit.DONE
+
+
+def _place(outbox: Outbox, old: str | None, since: str | None) -> int:
+    """Returns behind which number the revisions are that somebody wants to have sent again."""
+    if old is None:
+        return outbox.place_before(moment(since or "", pipeline.system_clock().now()))
+    place = outbox.place(old)
+    if place is None:
+        known = ", ".join(outbox.waiting()) or "none"
+        raise ConfigError(f"alerts never went to a sink '{old}'; known: {known}")
+    return place
+
+
+@command.command(
+    "forget",
+    help="\b\nExample: samlog alerts forget webhook\n\n"
+    "Drop what waits for a sink that is not in the configuration any more.",
+)
+@click.argument("sink")
+@config_option
+def forget(sink: str, config: str | None) -> int:
+    settings = pipeline.load_settings(config).settings
+    if sink in _labels(settings):
+        raise ConfigError(f"'{sink}' is a sink of the configuration; take it out there first")
+    with pipeline.alert_outbox(settings, read_only=False) as outbox:
+        waiting = outbox.orphans(_labels(settings))
+        if sink not in waiting:
+            known = ", ".join(waiting) or "none"
+            raise ConfigError(f"nothing waits for a sink '{sink}'; of sinks of the past: {known}")
+        outbox.forget(sink)
+    summary(f"{sink}: {waiting[sink]} alert revisions are not sent to it any more")
+    return Exit.DONE
+
+
+def _labels(settings: Settings) -> list[str]:
+    return [sink.label for sink in settings.sinks]

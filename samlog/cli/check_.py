@@ -6,14 +6,14 @@ import click
 
 from detect.placeholders import read_placeholders
 from samlog import pipeline
-from samlog.cli import doctor_local, doctor_servers
+from samlog.cli import doctor_local, doctor_servers, doctor_sinks
 from samlog.cli.common import emit, json_option, summary, table
 from samlog.cli.finding import Surroundings, look, tell, verdict
 from samlog.clock import SystemClock
 from samlog.configfile import Loaded
 from samlog.errors import Exit
 
-CONNECT = (doctor_servers.check_bus, doctor_servers.check_store, doctor_local.check_sinks)
+CONNECT = (doctor_servers.check_bus, doctor_servers.check_store, doctor_sinks.check_sinks)
 
 
 @click.command(

@@ -10,6 +10,7 @@ from detect.ledger import Books
 from detect.overlay import Entry, Overlays
 from ingest.listen import bind, parse_listen
 from samlog import pipeline, status
+from samlog.cli.doctor_sinks import check_sinks
 from samlog.cli.finding import Check, Finding, Surroundings
 from samlog.config import EmbeddedBusConfig, EmbeddedStoreConfig, Settings
 from samlog.errors import ConfigError, Exit, Unavailable
@@ -169,29 +170,6 @@ def _rules_in_force(settings: Settings) -> Iterator[Finding]:
 def missing_rules(name: str) -> str:
     """Returns what to do where a rule folder of the configuration is not there."""
     return f"put a SigmaHQ checkout at {name}, or take it out of rules:"
-
-
-def check_sinks(around: Surroundings) -> Iterator[Finding]:
-    """Sinks: usable now, and not behind."""
-    problems = pipeline.check_sinks(around.settings)
-    for problem in problems:
-        step = "mend it: alerts wait and are sent then; see: samlog alerts ls"
-        yield Finding("sink", problem, step, Exit.FAILED)
-    try:
-        waiting = pipeline.waiting_alerts(around.settings)
-    except Unavailable:
-        waiting = {}
-    for sink, (count, problem) in waiting.items():
-        if count and problem:
-            step = "mend it: they are sent in order as soon as it answers"
-            what = f"{sink}: {count} alert revisions wait: {problem}"
-            yield Finding("sink", what, step, Exit.FAILED)
-    if not around.settings.sinks:
-        step = "add one below sinks:, e.g. - {type: file, path: ./alerts.ndjson}"
-        yield Finding("sink", "none is configured: alerts reach nobody", step, Exit.FAILED)
-    elif not problems:
-        labels = ", ".join(sink.label for sink in around.settings.sinks)
-        yield Finding("sink", f"usable: {labels}")
 
 
 def check_stages(around: Surroundings) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import pytest
 
 from alerts.correlation import FORGOTTEN_AT_ONCE
 from alerts.envelope import problems
+from alerts.register import Register
 from alerts.step import FORGET_S, AlertStep
 from samlog.bus.base import Message
 from samlog.errors import BadEvent
@@ -128,6 +129,20 @@ def test_a_firing_that_was_none_is_withdrawn_under_its_alert(tell: Any) -> None:
     assert gone["correlation"][0]["state"] == "withdrawn"
 
 
+def test_a_correction_of_a_closed_alert_is_an_update_and_leaves_it_closed(
+    tell: Any, step: AlertStep, clock: FakeClock
+) -> None:
+    (first,) = tell(firing("provisional"))
+    Register(step._database).change(first["id"], "closed", "eva", clock.now(), cause="test")
+    (closed,) = tell()
+    clock.advance(1)
+
+    (sure,) = tell(firing("final"))
+
+    assert [one["type"] for one in (first, closed, sure)] == ["alert", "close", "update"]
+    assert sure["state"] == closed["state"]
+
+
 def test_what_was_never_told_is_not_withdrawn(tell: Any) -> None:
     assert tell(firing("withdrawn")) == []
 
@@ -219,3 +234,13 @@ def test_between_two_lookings_for_old_firings_nothing_is_looked_for(
     step.tick(clock.now())
 
     assert kept(step) == set()
+
+
+@pytest.mark.parametrize("wrong", [{"count": "many"}, {"value": {"a": 1}}, {"first": 7}])
+def test_a_correlation_with_another_type_of_value_is_a_dead_letter(
+    step: AlertStep, wrong: dict[str, Any]
+) -> None:
+    said = {"state": "final", "type": "event_count", "count": 1} | wrong
+
+    with pytest.raises(BadEvent, match="another type"):
+        step.process(firing("final", correlation=said))

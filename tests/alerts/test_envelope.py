@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from alerts.database import Database
-from alerts.envelope import MAX_BYTES, problems
+from alerts.envelope import problems
+from alerts.fit import MAX_BYTES
 from alerts.register import Register
 from alerts.store import AlertStore, Sighting
 from samlog.config import UnitDefaults

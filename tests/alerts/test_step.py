@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+import structlog
 
 from alerts.sinks.file import Config as FileConfig
 from alerts.step import AlertStep
@@ -128,3 +129,22 @@ def test_a_drained_stage_has_given_its_sinks_everything(
     drained(step)
 
     assert len(target.read_bytes().splitlines()) == 5
+
+
+def test_a_stage_tells_of_alerts_that_wait_for_a_sink_that_was_renamed(
+    new_step: Callable[..., AlertStep], tmp_path: Path
+) -> None:
+    unwritable = tmp_path / "file"
+    unwritable.write_text("")
+    step = new_step(FileConfig(name="old", path=unwritable / "alerts.ndjson"))
+    step.process(detection())
+    step.settle()
+    drained(step)
+    step.close()
+
+    with structlog.testing.capture_logs() as told:
+        new_step(FileConfig(name="new", path=tmp_path / "alerts.ndjson"))
+
+    [warning] = [one for one in told if one["event"] == "alerts_wait_for_no_sink"]
+    assert (warning["sink"], warning["waiting"]) == ("old", 1)
+    assert warning["next"] == "samlog alerts resend --from-sink 'old' --to NEW"

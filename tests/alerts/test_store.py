@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -148,9 +149,9 @@ def test_a_sink_gets_every_revision_in_order_and_none_twice(
     store.revise(clock.now())
 
     first = outbox.take("file", "me", clock.now(), limit=3)
-    outbox.sent("file", first[-1].number)
+    outbox.sent("file", "me", first[-1].number)
     second = outbox.take("file", "me", clock.now())
-    outbox.sent("file", second[-1].number)
+    outbox.sent("file", "me", second[-1].number)
 
     numbers = [r.number for r in (*first, *second)]
     assert numbers == sorted(set(numbers))
@@ -201,6 +202,98 @@ def test_closing_a_high_alert_needs_a_cause(
     assert closed["type"] == "close"
     assert closed["state"]["actor"] == "eva"
     assert register.history(row["id"])[0]["note"] == "test account"
+
+
+def closed_alert(store: AlertStore, database: Database, clock: FakeClock) -> str:
+    """Returns the id of the one alert, which was told and then closed, and that told too."""
+    store.revise(clock.now())
+    register = Register(database)
+    [row] = register.rows()
+    register.change(row["id"], "closed", "eva", clock.now(), cause="test account")
+    store.revise(clock.now())
+    return str(row["id"])
+
+
+def types(database: Database) -> list[tuple[str, str]]:
+    bodies = database.sql.execute("SELECT body FROM revisions ORDER BY number")
+    told = [orjson.loads(body) for (body,) in bodies]
+    return [(one["type"], one["state"]["status"]) for one in told]
+
+
+def test_a_closed_alert_that_is_detected_again_is_new_again_and_told_at_once(
+    store: AlertStore, database: Database, clock: FakeClock, sighting: Make
+) -> None:
+    store.add([sighting(1)], clock.now())
+    alert = closed_alert(store, database, clock)
+
+    store.add([sighting(2), sighting(3)], clock.now())
+    store.revise(clock.now())
+
+    assert types(database) == [("alert", "new"), ("close", "closed"), ("update", "new")]
+    again = Register(database).history(alert)[-1]
+    assert (again["actor"], again["note"]) == ("system", "detected again after it was closed")
+
+
+def test_a_detection_that_is_repeated_after_the_alert_was_closed_does_not_open_it(
+    store: AlertStore, database: Database, clock: FakeClock, sighting: Make
+) -> None:
+    store.add([sighting(1)], clock.now())
+    closed_alert(store, database, clock)
+
+    store.add([sighting(1)], clock.now())
+    store.revise(clock.now(), everything=True)
+
+    assert types(database) == [("alert", "new"), ("close", "closed")]
+
+
+def test_an_alert_that_was_opened_again_can_be_closed_again(
+    store: AlertStore, database: Database, clock: FakeClock, sighting: Make
+) -> None:
+    store.add([sighting(1)], clock.now())
+    closed_alert(store, database, clock)
+    store.add([sighting(2)], clock.now())
+
+    closed_alert(store, database, clock)
+
+    assert types(database)[-2:] == [("update", "new"), ("close", "closed")]
+
+
+def test_updates_go_on_after_a_clock_that_was_ahead_was_corrected(
+    store: AlertStore, clock: FakeClock, sighting: Make
+) -> None:
+    right = clock.now()
+    clock.set_wall(right + timedelta(hours=2))
+    store.add([sighting(1)], clock.now())
+    store.revise(clock.now())
+    store.add([sighting(2)], clock.now())
+    clock.set_wall(right)
+
+    assert store.revise(clock.now()) == 1
+
+
+def test_a_lease_of_a_clock_that_was_ahead_holds_nobody_up(
+    store: AlertStore, database: Database, clock: FakeClock, sighting: Make
+) -> None:
+    outbox = Outbox(database)
+    outbox.join("file")
+    store.add([sighting(1)], clock.now())
+    store.revise(clock.now())
+    right = clock.now()
+    outbox.take("file", "killed", right + timedelta(hours=2))
+
+    assert len(outbox.take("file", "successor", right)) == 1
+
+
+def test_a_lease_holds_against_whoever_looked_at_the_clock_a_little_before(
+    store: AlertStore, database: Database, clock: FakeClock, sighting: Make
+) -> None:
+    outbox = Outbox(database)
+    outbox.join("file")
+    store.add([sighting(1)], clock.now())
+    store.revise(clock.now())
+    outbox.take("file", "one", clock.now() + timedelta(seconds=1))
+
+    assert outbox.take("file", "two", clock.now()) == []
 
 
 def test_an_id_that_fits_no_alert_says_how_to_list_them(database: Database) -> None:

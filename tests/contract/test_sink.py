@@ -1,5 +1,6 @@
 """What every alert sink promises: accepted means delivered, down means later, refused is noted."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,10 +10,15 @@ from typing import Any
 import orjson
 import pytest
 
+from alerts.database import Database
+from alerts.delivery import Delivery
+from alerts.outbox import Outbox
 from alerts.sink import Sink, modules, open_sink
 from alerts.sinks import file as file_sink
 from alerts.sinks import webhook as webhook_sink
 from samlog.errors import BadEvent, Unavailable
+from samlog.metrics import Metrics
+from samlog.testing import FakeClock
 
 ALERTS = [
     orjson.dumps({"id": f"id-{n}", "seq": n, "producer": {"unit": "enheda"}, "text": "æøå"})
@@ -25,6 +31,7 @@ class Webhook:
 
     def __init__(self) -> None:
         got: list[tuple[str, bytes]] = []
+        tokens: list[str] = []
         self.answers: list[tuple[int, dict[str, str]]] = []
         answers = self.answers
 
@@ -32,9 +39,10 @@ class Webhook:
             def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 code, headers = answers.pop(0) if answers else (204, {})
+                tokens.append(self.headers["Authorization"])
                 if code < 300:
                     got.append((self.headers["Idempotency-Key"], body))
-                self.send_response(code)
+                self.send_response_only(code)
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.end_headers()
@@ -46,7 +54,7 @@ class Webhook:
             def log_message(self, format: str, *args: Any) -> None:
                 return
 
-        self.got = got
+        self.got, self.tokens = got, tokens
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/alerts"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -153,7 +161,93 @@ def test_a_busy_webhook_is_tried_again(webhook: Webhook, code: int) -> None:
     opened.close()
 
 
-@pytest.mark.parametrize("code", [400, 401, 403, 404, 413, 422])
+@pytest.mark.parametrize(
+    ("code", "to_do"),
+    [
+        (301, "correct url"),
+        (401, "renew token_file"),
+        (403, "allow this token"),
+        (404, "correct url"),
+        (405, "correct url"),
+        (407, ""),
+        (410, ""),
+        (415, ""),
+    ],
+)
+def test_alerts_wait_for_what_is_not_about_the_alert(
+    webhook: Webhook, code: int, to_do: str
+) -> None:
+    webhook.answers.append((code, {"Location": "https://elsewhere.example/"}))
+    opened = open_sink(webhook_sink.Config(url=webhook.url))
+
+    with pytest.raises(Unavailable, match=f"answers {code}.*{to_do}"):
+        opened.send(ALERTS[:1])
+
+    opened.close()
+
+
+def test_a_renewed_token_is_used_without_a_restart(webhook: Webhook, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("expired")
+    opened = open_sink(webhook_sink.Config(url=webhook.url, token_file=token))
+    opened.send(ALERTS[:1])
+    token.write_text("fresh")
+
+    opened.send(ALERTS[:1])
+
+    assert webhook.tokens == ["Bearer expired", "Bearer fresh"]
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "wait_s"),
+    [
+        ("120", 120),
+        ("0", 1),
+        ("86400", 3600),
+        ("Sat, 10 Jan 2026 12:02:00 GMT", 120),
+        ("Sat, 10 Jan 2026 11:00:00 GMT", 5),
+        ("soon", 5),
+    ],
+)
+def test_a_webhook_says_when_to_come_again_in_seconds_or_by_date(
+    webhook: Webhook, said: str, wait_s: float
+) -> None:
+    date = "Sat, 10 Jan 2026 12:00:00 GMT"
+    webhook.answers.append((503, {"Retry-After": said, "Date": date}))
+    opened = open_sink(webhook_sink.Config(url=webhook.url))
+
+    with pytest.raises(Unavailable) as caught:
+        opened.send(ALERTS[:1])
+
+    assert caught.value.retry_after_s == wait_s
+    opened.close()
+
+
+def test_what_a_webhook_took_is_not_sent_again_after_it_stopped_taking(
+    webhook: Webhook, tmp_path: Path
+) -> None:
+    clock, config = FakeClock(), webhook_sink.Config(url=webhook.url)
+    database = Database(tmp_path)
+    outbox = Outbox(database)
+    outbox.join("webhook")
+    with database.transaction() as db:
+        for alert in ALERTS:
+            sql = "INSERT INTO revisions (alert, unit, priority, body, made_at) VALUES (?,?,?,?,0)"
+            db.execute(sql, ("a", "enheda", 1, alert))
+    opened = open_sink(config)
+    delivery = Delivery(tmp_path, config, opened, "me", clock, Metrics())
+    webhook.answers += [(204, {}), (204, {}), (429, {"Retry-After": "60"})]
+
+    clock.advance(delivery.turn(outbox))
+    delivery.turn(outbox)
+
+    assert [body for _, body in webhook.got] == ALERTS
+    opened.close()
+    database.close()
+
+
+@pytest.mark.parametrize("code", [400, 409, 413, 422])
 def test_what_a_webhook_refuses_for_good_is_not_repeated(webhook: Webhook, code: int) -> None:
     webhook.answers.append((code, {}))
     opened = open_sink(webhook_sink.Config(url=webhook.url))
@@ -199,3 +293,18 @@ def test_a_file_that_cannot_be_written_is_unavailable_with_a_sentence(tmp_path: 
 
     with pytest.raises(Unavailable, match="alert file"):
         opened.send(ALERTS)
+
+
+def test_a_closed_pipe_behind_stdout_keeps_alerts_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    pipe = os.fdopen(writer, "w")
+    monkeypatch.setattr("sys.stdout", pipe)
+
+    with pytest.raises(Unavailable, match="Broken pipe"):
+        open_sink(modules()["stdout"].Config()).send(ALERTS)
+
+    with pytest.raises(BrokenPipeError):
+        pipe.close()
