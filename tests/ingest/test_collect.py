@@ -1,3 +1,4 @@
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -95,6 +96,33 @@ def test_each_stream_counts_for_itself_and_has_its_own_key(bench: Any, tmp_path:
     for record in producer.durable:
         by_key.setdefault(record.key, []).append(int(record.headers["seq"]))
     assert list(by_key.values()) == [[0, 1], [0, 1]]
+
+
+def test_a_file_whose_name_is_not_utf8_is_read_and_read_on_after_a_restart(
+    bench: Any, tmp_path: Path
+) -> None:
+    producer = CollectingProducer()
+    path = write(tmp_path / os.fsdecode(b"caf\xe9.log"), 0, 2)
+    run(bench, tmp_path / "*.log", producer)
+    bench.restart()
+    write(path, 2, 4)
+
+    run(bench, tmp_path / "*.log", producer)
+
+    assert seqs(producer.durable) == [0, 1, 2, 3]
+    assert {record.key for record in producer.durable} == {b"here\x1ffile:" + os.fsencode(path)}
+
+
+def test_names_in_utf8_are_kept_as_the_releases_before_kept_them(
+    bench: Any, tmp_path: Path
+) -> None:
+    run(bench, write(tmp_path / "blåbær.log", 0, 2), CollectingProducer())
+    bench.close()
+
+    with sqlite3.connect(bench.folder / "state" / "collect.db") as kept:
+        rows = kept.execute("SELECT path FROM file UNION SELECT stream FROM seq").fetchall()
+
+    assert set(rows) == {(f"{tmp_path}/blåbær.log",), (f"file:{tmp_path}/blåbær.log",)}
 
 
 def test_what_a_failing_bus_did_not_take_is_sent_again_unchanged(

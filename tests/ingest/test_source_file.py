@@ -1,16 +1,20 @@
 import gzip
+import io
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 import ingest.known
 import ingest.sources.file
 import ingest.tail
+import samlog.log
 from ingest.content import read_pieces
 from samlog.event import H_FULL_LENGTH, H_FULL_SHA256, H_ORIGIN
 
@@ -78,6 +82,27 @@ def test_the_last_line_without_a_line_end_is_not_given_again(bench: Any, log: Pa
     bench.restart()
 
     assert bench.values(bench.open("file", paths=[str(log)], follow=False)) == []
+
+
+@pytest.fixture
+def said() -> Iterator[io.TextIOWrapper]:
+    """What the log says, as the service writes it."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    samlog.log.set_up(stream=stream)
+    yield stream
+    structlog.reset_defaults()
+
+
+def test_what_is_said_of_a_file_whose_name_is_not_utf8_can_be_written(
+    bench: Any, tmp_path: Path, said: io.TextIOWrapper
+) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.log.gz")
+    path.write_bytes(gzip.compress(b"a line\n" * 9)[:-8])
+
+    bench.values(bench.open("file", paths=[str(path)], follow=False))
+
+    said.seek(0)
+    assert "caf\\udce9.log.gz" in json.loads(said.read())["samlog.path"]
 
 
 def test_an_empty_file_is_fine(bench: Any, log: Path) -> None:
