@@ -41,6 +41,7 @@ class HttpSource:
     """Serves in a thread of its own; everything else is called by the collector."""
 
     finite = False
+    repeats = True
 
     def __init__(self, config: Config, context: Context) -> None:
         self.config = config

@@ -73,6 +73,8 @@ class Config(source.Config):
 class FileSource:
     """The files of one configuration entry. Not thread-safe."""
 
+    repeats = True
+
     def __init__(self, config: Config, context: Context) -> None:
         self.config = config
         self.finite = context.finite or not config.follow
@@ -318,9 +320,8 @@ class FileSource:
         kind = tail.problem.replace(" ", "_").lower()
         self._context.count("errors_total", stage="collect", kind=kind)
         if tail.lost:
-            self._context.count(
-                "events_dropped_total", tail.lost, stage="collect", reason="damaged_evtx"
-            )
+            labels = {"stage": "collect", "unit": self.config.unit, "reason": "damaged_evtx"}
+            self._context.count("events_dropped_total", tail.lost, **labels)
         log.warning(
             "file_damaged",
             problem=tail.problem,

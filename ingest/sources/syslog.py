@@ -9,10 +9,15 @@ Messages are framed here (RFC 6587: octet-counted or by line, told apart message
 sender's address goes along as the header ``peer``.
 
 *When samlog can't keep up* nothing more is received. Over TCP the sender then waits. Over UDP
-nobody can be made to wait: the kernel keeps what fits its buffer and drops the rest. That is the
-one loss, it is counted (``events_dropped_total``, reason ``udp_kernel``; Linux). Syslog has no
-answer either: what was received and not yet delivered is lost when the process is killed. Where
-that is too little, take an agent that posts to the source ``http`` or writes to Kafka.
+nobody can be made to wait: the kernel keeps what fits its buffer and drops the rest. That is lost
+and counted (``events_dropped_total``, reason ``udp_kernel``; Linux). Syslog has no answer either:
+what was received and not yet delivered is lost when the process is killed, and, counted
+(``not_delivered``), when the bus does not take it before a stop has to end. Where that is too
+little, take an agent that posts to the source ``http`` or writes to Kafka.
+
+*A wrong length* before a message (octet counting) costs what it says, of that connection. One of
+more than four times ``max_event_bytes`` is none: the message is read as a line, and counted
+(``errors_total``, kind ``framing``).
 """
 
 import asyncio
@@ -73,6 +78,7 @@ class SyslogSource:
     """Receives in an event loop of its own thread; everything else is called by the collector."""
 
     finite = False
+    repeats = False
 
     def __init__(self, config: Config, context: Context) -> None:
         self.config = config
@@ -254,9 +260,8 @@ class SyslogSource:
         dropped = _kernel_drops(self._inode) - self._counted_drops
         if dropped > 0:
             self._counted_drops += dropped
-            self._context.count(
-                "events_dropped_total", dropped, stage="collect", reason="udp_kernel"
-            )
+            labels = {"stage": "collect", "unit": self.config.unit, "reason": "udp_kernel"}
+            self._context.count("events_dropped_total", dropped, **labels)
             log.warning("datagrams_dropped_by_the_kernel", number=dropped)
 
 
