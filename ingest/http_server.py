@@ -155,7 +155,7 @@ class HttpSource:
     async def _wait(
         self, request: Request, durable: asyncio.Future[None], attempt: Attempt
     ) -> None:
-        """Returns when the events are durable, or nobody is there any more to be told so."""
+        """Returns when the events are durable and the sender is there to be told so."""
         gone = asyncio.ensure_future(_gone(request))
         try:
             await asyncio.wait(
@@ -165,7 +165,8 @@ class HttpSource:
             )
             if gone.done():
                 self._retries.left(attempt)
-            elif not durable.done():
+                raise Refused(503, "the sender did not wait for the answer")
+            if not durable.done():
                 self._retries.refused(attempt)
                 raise Refused(503, "the bus did not take it in time: send it again")
         finally:

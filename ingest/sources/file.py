@@ -50,6 +50,8 @@ SLEEP_AFTER_S = 60.0
 SETTLE_S = 1.0
 RESCUE_S = 60.0
 """How often rotated files are looked for again that were not found or not readable at first."""
+WARN_AGAIN_S = 3600.0
+"""How often the log says the same of one path, while each look finds it so."""
 LOOK_SHARE = 0.05
 """How much of its time a source looks for files at most."""
 
@@ -84,7 +86,7 @@ class FileSource:
         self._ready: OrderedDict[Key, Tail] = OrderedDict()
         self._done: dict[Key, tuple[int, int]] = {}
         self._settling: dict[Key, tuple[tuple[int, int], float]] = {}
-        self._warned: set[str] = set()
+        self._warned: dict[str, float] = {}
         self._captured: list[Captured] = []
         self._size = 0
         self._due_at: float | None = None
@@ -312,7 +314,7 @@ class FileSource:
     def _broken(self, tail: Tail, error: OSError) -> None:
         """The disk or share failed: the file is opened again at the next look."""
         self._context.count("errors_total", stage="collect", kind="file_not_readable")
-        log.warning("file_not_readable", path=str(tail.path), reason=error.strerror)
+        self._warn(str(tail.path), "file_not_readable", str(error.strerror))
         self._known.release(tail.row)
         self._forget(tail)
 
@@ -331,8 +333,9 @@ class FileSource:
         )
 
     def _warn(self, path: str, what: str, reason: str) -> None:
-        if path not in self._warned:
-            self._warned.add(path)
+        now = self._context.clock.monotonic_s()
+        if now >= self._warned.get(path, now):
+            self._warned[path] = now + WARN_AGAIN_S
             log.warning(what, path=path, reason=reason, unit=self.config.unit)
 
 

@@ -44,6 +44,15 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "app.log"
 
 
+@pytest.fixture
+def said() -> Iterator[io.TextIOWrapper]:
+    """What the log says, as the service writes it."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    samlog.log.set_up(stream=stream)
+    yield stream
+    structlog.reset_defaults()
+
+
 def test_a_followed_file_gives_what_is_appended(bench: Any, log: Path) -> None:
     write(log, lines(0, 3))
     source = bench.open("file", paths=[str(log)])
@@ -82,15 +91,6 @@ def test_the_last_line_without_a_line_end_is_not_given_again(bench: Any, log: Pa
     bench.restart()
 
     assert bench.values(bench.open("file", paths=[str(log)], follow=False)) == []
-
-
-@pytest.fixture
-def said() -> Iterator[io.TextIOWrapper]:
-    """What the log says, as the service writes it."""
-    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    samlog.log.set_up(stream=stream)
-    yield stream
-    structlog.reset_defaults()
 
 
 def test_what_is_said_of_a_file_whose_name_is_not_utf8_can_be_written(
@@ -215,6 +215,25 @@ def test_a_file_whose_disk_fails_at_its_end_does_not_stop_the_others(
 
     assert sorted(bench.values(source)) == sorted(lines(0, 2) + lines(10, 12))
     assert bench.counted["file_not_readable"] == 1
+
+
+def test_a_disk_that_goes_on_failing_is_said_once_an_hour_and_counted_each_time(
+    bench: Any, log: Path, monkeypatch: pytest.MonkeyPatch, said: io.TextIOWrapper
+) -> None:
+    def fail(tail: ingest.tail.Tail) -> Any:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(ingest.tail.Tail, "pull", fail)
+    write(log, lines(0, 1))
+    source = bench.open("file", paths=[str(log)])
+
+    for _ in range(10):
+        bench.values(source)
+        bench.clock.advance(600)
+
+    said.seek(0)
+    assert said.read().count("file_not_readable") == 2
+    assert bench.counted["file_not_readable"] == 10
 
 
 def test_positions_of_files_that_are_gone_are_forgotten_when_there_are_many(
