@@ -4,8 +4,12 @@ A file is known by its content, not by its name: the hash of its first bytes (up
 as were read) and the hash of the bytes in front of the position. Two files that only begin alike
 differ in the second; where both agree the part before the position is taken as read. Device and
 inode only choose which of several equal ones is meant.
+
+A file's name may be any bytes; SQLite's text is UTF-8. Names and streams that are none are kept as
+BLOB in the same columns.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +34,14 @@ CREATE TABLE IF NOT EXISTS seq (
 def digest(data: bytes) -> bytes:
     """Returns the 16 bytes by which a checkpoint remembers content."""
     return blake2b(data, digest_size=16).digest()
+
+
+def _stored(name: str) -> str | bytes:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name)
+    return name
 
 
 Key = tuple[int, int]
@@ -118,14 +130,21 @@ class Checkpoints:
             ' "end", closed, id FROM file WHERE scope = ? ORDER BY id',
             (scope,),
         )
-        return [FilePosition(*row) for row in rows]
+        return [FilePosition(os.fsdecode(path), *rest) for path, *rest in rows]
 
     def save_file(self, scope: str, file: FilePosition) -> int:
         """Writes one position; returns its id, which the caller notes once it is durable."""
         cursor = self._db.execute(
             "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (file.id, scope, file.path, file.device, file.inode, file.size, file.head_length)
-            + (file.head, file.position, file.before_length, file.before, file.end)
+            (file.id, scope, _stored(file.path), file.device, file.inode, file.size)
+            + (
+                file.head_length,
+                file.head,
+                file.position,
+                file.before_length,
+                file.before,
+                file.end,
+            )
             + (int(file.closed),),
         )
         assert cursor.lastrowid is not None
@@ -138,11 +157,11 @@ class Checkpoints:
     def seqs(self) -> dict[tuple[str, str], int]:
         """Returns the next sequence number per (collector, stream)."""
         rows = self._db.execute("SELECT collector, stream, next FROM seq")
-        return {(collector, stream): number for collector, stream, number in rows}
+        return {(collector, os.fsdecode(stream)): number for collector, stream, number in rows}
 
     def save_seqs(self, seqs: Mapping[tuple[str, str], int]) -> None:
         """Writes the next sequence numbers of these streams."""
-        rows = [(collector, stream, number) for (collector, stream), number in seqs.items()]
+        rows = [(where, _stored(stream), number) for (where, stream), number in seqs.items()]
         self._db.executemany("INSERT OR REPLACE INTO seq VALUES (?, ?, ?)", rows)
 
     def close(self) -> None:

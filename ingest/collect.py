@@ -7,8 +7,8 @@ it is accepted. So a crash at any place repeats events and loses none that a sou
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
@@ -16,11 +16,12 @@ import structlog
 
 from ingest.checkpoint import Checkpoints
 from ingest.cut import Full
+from ingest.figures import Counts, Figures
 from ingest.source import Captured, Count, Source, constant_headers, count_nothing
 from samlog.bus.base import Producer, Record
 from samlog.clock import Clock
 from samlog.errors import BadEvent, Unavailable
-from samlog.event import H_FULL_LENGTH, H_SEQ, raw_topic, sha256_hex
+from samlog.event import H_SEQ, raw_topic, sha256_hex
 
 log = structlog.get_logger(__name__)
 
@@ -32,15 +33,8 @@ MAX_DELAY_S = 30.0
 _SLICE_S = 0.25
 _SMALLEST_CUT = 1024
 
-
-@dataclass(slots=True)
-class Counts:
-    """What one run did. ``cut`` are bytes beyond the limit, ``retried`` failed deliveries."""
-
-    events: int = 0
-    bytes: int = 0
-    cut: int = 0
-    retried: int = 0
+Batch = list[tuple[int, Sequence[Captured]]]
+"""Per source, by its index, what it gave."""
 
 
 class Collector:
@@ -69,7 +63,7 @@ class Collector:
         self._checkpoints = checkpoints
         self._clock = clock
         self._wake = wake or threading.Event()
-        self._count = count
+        self._figures = Figures(count)
         self._drain_timeout_s = drain_timeout_s
         self._jitter = jitter
         self._idle_s = idle_s
@@ -82,9 +76,12 @@ class Collector:
         ]
         self._deadline: float | None = None
         self._on_turn: Callable[[], None] | None = None
-        self.counts = Counts()
         self.problem = ""
         """Why the bus does not take events now; "" when it does."""
+
+    @property
+    def counts(self) -> Counts:
+        return self._figures.counts
 
     def run(
         self,
@@ -100,7 +97,8 @@ class Collector:
         the bus is waited for (liveness).
 
         Raises `Unavailable` when, after ``stop``, the bus did not take the rest within the drain
-        time-out: files are read again from there, what came over the network is lost and counted.
+        time-out. Files are read again from there, HTTP senders got no answer and send again; what
+        else was accepted is lost and counted, by unit. The sources are closed then.
         """
         draining = False
         self._on_turn = on_turn
@@ -117,6 +115,7 @@ class Collector:
                 self._wake.wait(self._idle_s)
                 self._wake.clear()
             if draining and not batch and self._overdue():
+                self._give_up([])
                 break
         return self.counts
 
@@ -141,7 +140,7 @@ class Collector:
     def _overdue(self) -> bool:
         return self._deadline is not None and self._clock.monotonic_s() >= self._deadline
 
-    def _read(self) -> list[tuple[int, Sequence[Captured]]]:
+    def _read(self) -> Batch:
         """Gives every source its share of one batch."""
         share = max(1, BATCH_RECORDS // len(self._sources))
         share_bytes = BATCH_BYTES // len(self._sources)
@@ -151,7 +150,7 @@ class Collector:
                 batch.append((index, captured))
         return batch
 
-    def _deliver(self, batch: list[tuple[int, Sequence[Captured]]], stop: threading.Event) -> None:
+    def _deliver(self, batch: Batch, stop: threading.Event) -> None:
         seqs: dict[tuple[str, str], int] = {}
         records = [
             record for index, captured in batch for record in self._records(index, captured, seqs)
@@ -159,24 +158,38 @@ class Collector:
         delay_s = FIRST_DELAY_S
         while True:
             try:
-                self._send(records)
+                shortened = self._send(records)
                 self._acknowledge(batch, seqs)
                 self.problem = ""
                 break
             except Unavailable as error:
                 self.problem = str(error)
-                self.counts.retried += 1
-                self._count("errors_total", stage="collect", kind="unavailable")
+                self._figures.retried()
                 log.warning("waiting_for_the_bus", error=str(error), events=len(records))
                 if self._pause(max(delay_s, error.retry_after_s), stop):
-                    lost = sum(len(c) for i, c in batch if not self._sources[i].finite)
-                    log.error("gave_up_draining", events_not_delivered=lost)
+                    self._give_up(batch)
                     raise
                 delay_s = min(delay_s * 2, MAX_DELAY_S)
         self._seqs |= seqs
-        self._figures(batch, records)
+        units = [(self._sources[index].config.unit, captured) for index, captured in batch]
+        self._figures.delivered(units, shortened)
 
-    def _send(self, records: Iterable[Record]) -> None:
+    def _give_up(self, batch: Batch) -> None:
+        """Closes the sources and counts what they accepted that can't be had again."""
+        lost = Counter[str]()
+        for index, captured in batch:
+            if not self._sources[index].repeats:
+                lost[self._sources[index].config.unit] += len(captured)
+        for source in self._sources:
+            source.close()
+            while not source.repeats and (rest := source.read(BATCH_RECORDS, BATCH_BYTES)):
+                lost[source.config.unit] += len(rest)
+        self._figures.lost(lost)
+        log.error("gave_up_draining", events_not_delivered=lost.total())
+
+    def _send(self, records: Iterable[Record]) -> Counter[str]:
+        """Returns, by topic, how many bytes of too long events the bus did not take."""
+        shortened = Counter[str]()
         if self._producer is None:
             self._producer = self._open_producer()
         send = self._producer.send
@@ -184,11 +197,15 @@ class Collector:
             try:
                 send(record)
             except BadEvent:
-                self._send_cut(record)
+                shortened[record.topic] += self._send_cut(record)
         self._producer.flush()
+        return shortened
 
-    def _send_cut(self, record: Record) -> None:
-        """The bus takes less than our own limit: sends as much of the event as it takes."""
+    def _send_cut(self, record: Record) -> int:
+        """The bus takes less than our own limit: sends as much of the event as it takes.
+
+        Returns how many bytes it did not take.
+        """
         assert self._producer is not None
         full = Full(len(record.value), sha256_hex(record.value)).headers()
         headers = {**full, **record.headers}
@@ -197,7 +214,7 @@ class Collector:
             try:
                 value = record.value[:size]
                 self._producer.send(Record(record.topic, value, record.key, headers))
-                return
+                return len(record.value) - len(value)
             except BadEvent:
                 if size < _SMALLEST_CUT:
                     raise
@@ -205,7 +222,7 @@ class Collector:
 
     def _acknowledge(
         self,
-        batch: Iterable[tuple[int, Sequence[Captured]]],
+        batch: Batch,
         seqs: Mapping[tuple[str, str], int],
     ) -> None:
         with self._checkpoints.transaction():
@@ -242,22 +259,3 @@ class Collector:
             self._clock.sleep(min(left, _SLICE_S))
             left -= _SLICE_S
         return False
-
-    def _figures(
-        self, batch: Iterable[tuple[int, Sequence[Captured]]], records: Sequence[Record]
-    ) -> None:
-        self.counts.events += len(records)
-        self.counts.bytes += sum(len(record.value) for record in records)
-        for index, captured in batch:
-            unit = self._sources[index].config.unit
-            self._count("events_received_total", len(captured), stage="collect", unit=unit)
-            topic = raw_topic(unit)
-            self._count("events_sent_total", len(captured), stage="collect", topic=topic)
-            cut = sum(
-                int(one.headers[H_FULL_LENGTH]) - len(one.value)
-                for one in captured
-                if H_FULL_LENGTH in one.headers
-            )
-            if cut:
-                self.counts.cut += cut
-                self._count("bytes_cut_total", cut, unit=unit)

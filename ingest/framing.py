@@ -3,6 +3,11 @@
 Per message, not per connection: a message that starts with a count, a space and a priority
 (``83 <34>1 2026-…``) is octet-counted (section 3.4.1), any other ends at its line feed (section
 3.4.2). So senders of both kinds are understood, and after a wrong count the next line is whole.
+
+A counted message may hold line feeds and whole log lines, so nothing in its content can tell that
+its count is wrong. What tells is its size: no sender has messages of many times what is kept of
+one. A larger count is text of a line, and a framing error. A wrong count below that takes at most
+so many bytes of the connection into one message; what comes after them is understood again.
 """
 
 import re
@@ -14,6 +19,9 @@ Message = tuple[bytes, Full | None]
 _COUNT = re.compile(rb"([1-9]\d{0,8}) (?=<\d{1,3}>)")
 _MAYBE_COUNT = re.compile(rb"[1-9]\d{0,8}(?: (?:<\d{0,3})?)?")
 _COUNT_MAX = 15
+COUNT_TIMES_LIMIT = 4
+"""Largest count taken for one, in times of the limit: 4 MiB where 1 MiB of an event is kept. Syslog
+daemons send 8 KiB at most unless told otherwise; so this leaves what is cut room enough."""
 _LINE_FEED = 0x0A
 
 
@@ -21,10 +29,12 @@ class Framer:
     """Cuts what one connection sends into messages, the same whatever the chunks.
 
     A message over ``limit`` bytes is cut there; memory stays at ``limit`` and a chunk. Line ends
-    at the end of a message are no part of it; empty messages are left out.
+    at the end of a message are no part of it; empty messages are left out. ``errors`` goes up by
+    one for each count that can't be one.
     """
 
     def __init__(self, limit: int) -> None:
+        self.errors = 0
         self._limit = limit
         self._buffer = bytearray()
         self._searched = 0
@@ -58,9 +68,13 @@ class Framer:
             return self._counted(at, messages)
         if self._long is None and 0x31 <= buffer[at] <= 0x39:
             found = _COUNT.match(buffer, at)
-            if found:
+            if found and int(found[1]) <= COUNT_TIMES_LIMIT * self._limit:
                 self._left = int(found[1])
                 return found.end()
+            if found:
+                after = self._line(at, messages)
+                self.errors += after is not None
+                return after
             if (
                 _MAYBE_COUNT.fullmatch(buffer, at, at + _COUNT_MAX)
                 and len(buffer) - at < _COUNT_MAX

@@ -4,7 +4,6 @@ import asyncio
 import socket
 import threading
 import zlib
-from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -18,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from ingest.content import CHUNK
 from ingest.inbox import Inbox
 from ingest.listen import bind, parse_listen, peer_name
+from ingest.retries import Attempt, Retries
 from ingest.source import Captured, Context, received
 from ingest.sources.http import Config
 from ingest.split import JsonSplitter, LineSplitter, Piece
@@ -25,7 +25,6 @@ from samlog.event import H_ORIGIN, H_PEER, H_RECEIVED
 
 STREAMS = 16
 RETRY_AFTER_S = 2
-REMEMBERED = 10_000
 STOP_S = 10
 
 
@@ -41,6 +40,7 @@ class HttpSource:
     """Serves in a thread of its own; everything else is called by the collector."""
 
     finite = False
+    repeats = True
 
     def __init__(self, config: Config, context: Context) -> None:
         self.config = config
@@ -49,7 +49,7 @@ class HttpSource:
         self._streams = [f"http:{config.listen}#{number}" for number in range(STREAMS)]
         self._bodies = 0
         self._coming_in = 0
-        self._unanswered: OrderedDict[bytes, str] = OrderedDict()
+        self._retries = Retries(context.clock, self._new_origin)
         self._draining = False
         self._socket = bind(parse_listen(config.listen), socket.SOCK_STREAM)
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
@@ -140,30 +140,41 @@ class HttpSource:
 
     async def _take(self, request: Request, body: bytes) -> Response:
         self._may_take(len(body))
-        peer = peer_name(request.client.host) if request.client else ""
-        digest = sha256(peer.encode() + b"\0" + body).digest()
-        events = self._events(peer, self._origin(digest), self._split(request, body))
-        if not events:
+        pieces = self._split(request, body)
+        if not pieces:
             return _answer(200, {"events": 0})
+        peer = peer_name(request.client.host) if request.client else ""
+        attempt = self._retries.begin(sha256(peer.encode() + b"\0" + body).digest())
         loop = asyncio.get_running_loop()
         durable: asyncio.Future[None] = loop.create_future()
+        events = self._events(peer, attempt.origin, pieces)
         self._inbox.put(events, partial(_tell, loop, durable))
-        try:
-            await asyncio.wait_for(durable, self.config.answer_timeout_s)
-        except TimeoutError:
-            raise Refused(503, "the bus did not take it in time: send it again") from None
-        if not await request.is_disconnected():
-            self._unanswered.pop(digest, None)
+        await self._wait(request, durable, attempt)
         return _answer(200, {"events": len(events)})
 
-    def _origin(self, digest: bytes) -> str:
-        """Returns what the origins of a body begin with: the same until it was answered."""
-        if digest not in self._unanswered:
-            self._bodies += 1
-            self._unanswered[digest] = f"{self._context.session}:{self.address[1]}:{self._bodies}"
-            if len(self._unanswered) > REMEMBERED:
-                self._unanswered.popitem(last=False)
-        return self._unanswered[digest]
+    async def _wait(
+        self, request: Request, durable: asyncio.Future[None], attempt: Attempt
+    ) -> None:
+        """Returns when the events are durable and the sender is there to be told so."""
+        gone = asyncio.ensure_future(_gone(request))
+        try:
+            await asyncio.wait(
+                {durable, gone},
+                timeout=self.config.answer_timeout_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if gone.done():
+                self._retries.left(attempt)
+                raise Refused(503, "the sender did not wait for the answer")
+            if not durable.done():
+                self._retries.refused(attempt)
+                raise Refused(503, "the bus did not take it in time: send it again")
+        finally:
+            gone.cancel()
+
+    def _new_origin(self) -> str:
+        self._bodies += 1
+        return f"{self._context.session}:{self.address[1]}:{self._bodies}"
 
     def _split(self, request: Request, body: bytes) -> list[Piece]:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -220,6 +231,12 @@ def _gunzip(encoding: str) -> _Gunzip | None:
 def _answer(status: int, content: dict[str, str | int]) -> Response:
     again = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else None
     return JSONResponse(content, status, again)
+
+
+async def _gone(request: Request) -> None:
+    """Returns when the sender has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _tell(loop: asyncio.AbstractEventLoop, durable: asyncio.Future[None]) -> None:

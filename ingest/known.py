@@ -48,10 +48,19 @@ class KnownFiles:
         rows.sort(key=lambda row: (row.key != tail.key, -row.position))
         for row in rows[:MAX_TRIED]:
             if tail.continues(row):
-                assert row.id is not None
-                self._claimed.add(row.id)
+                self.claim(row)
                 return row
         return None
+
+    def claim(self, row: FilePosition) -> None:
+        """A file was found for ``row``: nobody has to look for one."""
+        if row.id is not None:
+            self._claimed.add(row.id)
+
+    def release(self, row: FilePosition) -> None:
+        """Reading ``row``'s file failed: it has to be found again."""
+        if row.id is not None:
+            self._claimed.discard(row.id)
 
     def unclaimed(self) -> list[FilePosition]:
         """Returns what was still being read when it was last seen, and was not matched since."""
@@ -101,31 +110,44 @@ class KnownFiles:
 
 
 def find_rotated(
-    row: FilePosition, taken: Collection[Key], open_tail: Callable[[Path], Tail | None]
+    row: FilePosition, taken: Collection[Key], open_tail: Callable[[Path], Tail]
 ) -> Tail | None:
     """Returns the file into which ``row``'s was renamed, copied or compressed; None if not found.
 
-    Looks in the same folder at the names that begin with the old one, newest first.
+    Looks in the same folder at the names that begin with the old one, newest first. Raises
+    `OSError` where it is not among those that could be read, and one could not.
     """
+    failed: OSError | None = None
     for path in _siblings(Path(row.path)):
-        tail = None if _key_at(path) in taken else open_tail(path)
-        if tail and tail.continues(row):
-            return tail
-        if tail:
-            tail.close()
+        try:
+            tail = None if _key_at(path) in taken else open_tail(path)
+        except OSError as error:
+            failed = error
+            continue
+        if tail is None:
+            continue
+        try:
+            if tail.continues(row):
+                return tail
+        except OSError as error:
+            failed = error
+        tail.close()
+    if failed:
+        raise failed
     return None
 
 
 def _siblings(path: Path) -> Iterator[Path]:
     try:
-        with os.scandir(path.parent) as entries:
-            found = [
-                (entry.stat().st_mtime_ns, entry.path)
-                for entry in entries
-                if entry.name.startswith(path.name) and entry.is_file() and entry.stat().st_size
-            ]
-    except OSError:
+        entries = os.scandir(path.parent)
+    except FileNotFoundError:
         return
+    with entries:
+        found = [
+            (entry.stat().st_mtime_ns, entry.path)
+            for entry in entries
+            if entry.name.startswith(path.name) and entry.is_file() and entry.stat().st_size
+        ]
     yield from (Path(name) for _, name in sorted(found, reverse=True))
 
 

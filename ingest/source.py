@@ -138,6 +138,10 @@ class Source(Protocol):
         """Tells whether the input has an end (a file read once, a pipe)."""
 
     @property
+    def repeats(self) -> bool:
+        """Tells that what was not acknowledged comes again: from a position, or from its sender."""
+
+    @property
     def finished(self) -> bool:
         """Tells that everything there will ever be was returned by `read`."""
 
@@ -154,7 +158,10 @@ class Source(Protocol):
         """Takes no new input. What was accepted is still read; then `finished` is true."""
 
     def close(self) -> None:
-        """Releases everything; what is not acknowledged is forgotten. Safe to call twice."""
+        """Releases everything; what is not acknowledged is forgotten. Safe to call twice.
+
+        What was accepted and does not come again is still read afterwards, to be counted.
+        """
 
 
 def modules() -> Mapping[str, ModuleType]:

@@ -33,12 +33,14 @@ TABLE: Mapping[str, Metric] = {
         "counter", ("stage", "unit", "reason"), "messages that became dead letters"
     ),
     "events_dropped_total": Metric(
-        "counter", ("stage", "reason"), "events left out on purpose, or lost where UDP loses"
+        "counter",
+        ("stage", "unit", "reason"),
+        "events left out on purpose, or lost: UDP, damaged files, a stop without a bus",
     ),
     "events_unparsed_total": Metric(
         "counter", ("unit", "dataset"), "events stored with the tag unparsed_body"
     ),
-    "bytes_cut_total": Metric("counter", ("unit",), "bytes beyond max_event_bytes of long lines"),
+    "bytes_cut_total": Metric("counter", ("unit",), "bytes of events too long for us or the bus"),
     "stored_total": Metric("counter", ("outcome",), "documents: created, exists, refused"),
     "detections_total": Metric("counter", ("unit", "level"), "rules that fired on events"),
     "alerts_total": Metric("counter", ("unit", "priority"), "alerts opened"),

@@ -26,9 +26,6 @@ comes, or until the file was rotated away, deleted or truncated. Files that are 
 read on when it changes. An event over ``max_event_bytes`` is cut there; length and hash go along.
 """
 
-import glob
-import os
-import stat
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -41,15 +38,20 @@ from pydantic import Field
 from ingest import source
 from ingest.checkpoint import FilePosition, Key
 from ingest.known import KnownFiles, find_rotated
+from ingest.patterns import is_named, regular_files
 from ingest.source import Captured, Context, received
 from ingest.split import Piece
-from ingest.tail import Tail, key_of
+from ingest.tail import Tail
 from samlog.event import H_ORIGIN, H_RECEIVED
 
 log = structlog.get_logger(__name__)
 
 SLEEP_AFTER_S = 60.0
 SETTLE_S = 1.0
+RESCUE_S = 60.0
+"""How often rotated files are looked for again that were not found or not readable at first."""
+WARN_AGAIN_S = 3600.0
+"""How often the log says the same of one path, while each look finds it so."""
 LOOK_SHARE = 0.05
 """How much of its time a source looks for files at most."""
 
@@ -73,6 +75,8 @@ class Config(source.Config):
 class FileSource:
     """The files of one configuration entry. Not thread-safe."""
 
+    repeats = True
+
     def __init__(self, config: Config, context: Context) -> None:
         self.config = config
         self.finite = context.finite or not config.follow
@@ -82,10 +86,11 @@ class FileSource:
         self._ready: OrderedDict[Key, Tail] = OrderedDict()
         self._done: dict[Key, tuple[int, int]] = {}
         self._settling: dict[Key, tuple[tuple[int, int], float]] = {}
-        self._warned: set[str] = set()
+        self._warned: dict[str, float] = {}
         self._captured: list[Captured] = []
         self._size = 0
         self._due_at: float | None = None
+        self._rescue_at = 0.0
         self._draining = False
 
     @property
@@ -106,12 +111,12 @@ class FileSource:
             key, tail = next(iter(self._ready.items()))
             try:
                 pieces = tail.pull()
+                if pieces is None:
+                    del self._ready[key]
+                    self._at_end(tail, now)
+                    continue
             except OSError as error:
                 self._broken(tail, error)
-                continue
-            if pieces is None:
-                del self._ready[key]
-                self._at_end(tail, now)
                 continue
             tail.quiet_since = None
             if not self.finite:
@@ -171,7 +176,7 @@ class FileSource:
 
     def _discover(self, now: float) -> None:
         first = self._due_at is None
-        present = self._present()
+        present = regular_files(self.config.paths, self._warn)
         for key, path in present.items():
             tail = self._tails.get(key)
             if tail is None:
@@ -185,30 +190,9 @@ class FileSource:
             tail = self._tails[key]
             tail.gone_since = now if tail.gone_since is None else tail.gone_since
             self._ready_or_lost(tail, now)
-        if first and not self.finite:
-            self._rescue_rotated(present.values(), now)
-
-    def _present(self) -> dict[Key, Path]:
-        """Returns the regular files that the patterns name, oldest first, each once."""
-        found: list[tuple[int, str, Key]] = []
-        for pattern in self.config.paths:
-            # Path.glob takes no absolute patterns.
-            there = os.path.lexists(pattern)
-            names = [pattern] if there else glob.glob(pattern, recursive=True)  # noqa: PTH207
-            if not names:
-                self._warn(pattern, "no_file_matches", "nothing is read until there is one")
-            for name in names:
-                try:
-                    status = Path(name).stat()
-                except OSError as error:
-                    self._warn(name, "file_not_readable", str(error.strerror))
-                    continue
-                if stat.S_ISREG(status.st_mode):
-                    found.append((status.st_mtime_ns, name, key_of(status)))
-        present: dict[Key, Path] = {}
-        for _, name, key in sorted(found):
-            present.setdefault(key, Path(name))
-        return present
+        if not self.finite and (first or now >= self._rescue_at):
+            self._rescue_at = now + RESCUE_S
+            self._rescue_rotated(present.values(), now, first=first)
 
     def _look_at(self, key: Key, path: Path, now: float) -> None:
         """Opens a file that is new or has changed since it was read to its end."""
@@ -226,7 +210,11 @@ class FileSource:
             tail.close()
             return
         self._settling.pop(key, None)
-        known = self._known.match(tail)
+        try:
+            known = self._known.match(tail)
+        except OSError as error:
+            self._broken(tail, error)
+            return
         if (
             known
             and known.end
@@ -272,21 +260,39 @@ class FileSource:
         self._forget(tail)
         if not self._rescue(tail.mark(), now):
             self._capture(tail, tail.finish())
-        self._known.retire(tail.row)
+            self._give_up(tail.row)
         self._look_at(tail.key, tail.path, now)
 
-    def _rescue_rotated(self, present: Iterable[Path], now: float) -> None:
-        """Finds files that were rotated while nobody looked."""
-        names = {str(path) for path in present} | set(self.config.paths)
-        for row in self._known.unclaimed():
-            if row.path in names and not self._rescue(row, now):
-                self._known.retire(row)
+    def _rescue_rotated(self, present: Iterable[Path], now: float, *, first: bool) -> None:
+        """Finds files that were rotated while nobody looked.
 
-    def _rescue(self, row: FilePosition, now: float) -> bool:
-        tail = find_rotated(row, self._tails, self._open)
+        At the first look also where no new file has the name yet. What was not found then is
+        looked for once more when one has, and given up if all candidates could be read.
+        """
+        there = {str(path) for path in present}
+        for row in self._known.unclaimed():
+            if row.path not in there and not (first and is_named(row.path, self.config.paths)):
+                continue
+            if self._rescue(row, now) is False and row.path in there:
+                self._give_up(row)
+
+    def _give_up(self, row: FilePosition) -> None:
+        log.info("rotated_file_not_found", path=row.path, read_to=row.position)
+        self._known.retire(row)
+
+    def _rescue(self, row: FilePosition, now: float) -> bool | None:
+        """Reads on in the file that ``row``'s became; None: a candidate can't be read now."""
+        try:
+            tail = find_rotated(row, self._tails, self._tail)
+        except OSError as error:
+            self._warn(row.path, "rotated_file_not_readable", str(error.strerror))
+            return None
         if tail is None:
-            log.info("rotated_file_not_found", path=row.path, read_to=row.position)
             return False
+        # It keeps name and row: so it is found again if this process ends in the middle of it.
+        tail.path = Path(row.path)
+        tail.row = replace(tail.row, path=row.path, id=row.id)
+        self._known.claim(row)
         tail.gone_since = now
         self._follow(tail)
         return True
@@ -296,29 +302,28 @@ class FileSource:
 
     def _open(self, path: Path) -> Tail | None:
         try:
-            return Tail(
-                path,
-                self._context.max_event_bytes,
-                self.config.framing,
-                seed=self.config.host.encode(),
-            )
+            return self._tail(path)
         except OSError as error:
             self._warn(str(path), "file_not_readable", str(error.strerror))
             return None
 
+    def _tail(self, path: Path) -> Tail:
+        limit = self._context.max_event_bytes
+        return Tail(path, limit, self.config.framing, seed=self.config.host.encode())
+
     def _broken(self, tail: Tail, error: OSError) -> None:
         """The disk or share failed: the file is opened again at the next look."""
         self._context.count("errors_total", stage="collect", kind="file_not_readable")
-        log.warning("file_not_readable", path=str(tail.path), reason=error.strerror)
+        self._warn(str(tail.path), "file_not_readable", str(error.strerror))
+        self._known.release(tail.row)
         self._forget(tail)
 
     def _damaged(self, tail: Tail) -> None:
         kind = tail.problem.replace(" ", "_").lower()
         self._context.count("errors_total", stage="collect", kind=kind)
         if tail.lost:
-            self._context.count(
-                "events_dropped_total", tail.lost, stage="collect", reason="damaged_evtx"
-            )
+            labels = {"stage": "collect", "unit": self.config.unit, "reason": "damaged_evtx"}
+            self._context.count("events_dropped_total", tail.lost, **labels)
         log.warning(
             "file_damaged",
             problem=tail.problem,
@@ -328,8 +333,9 @@ class FileSource:
         )
 
     def _warn(self, path: str, what: str, reason: str) -> None:
-        if path not in self._warned:
-            self._warned.add(path)
+        now = self._context.clock.monotonic_s()
+        if now >= self._warned.get(path, now):
+            self._warned[path] = now + WARN_AGAIN_S
             log.warning(what, path=path, reason=reason, unit=self.config.unit)
 
 

@@ -17,8 +17,10 @@ application/json`` the body may also be an array, or objects that go over severa
 | 429 | samlog is behind: send it again after ``Retry-After`` seconds; nothing was taken |
 | 503 | the bus did not take it in time, or samlog stops: send it again after ``Retry-After`` |
 
-A body that is sent again because its answer did not arrive gives the same events, not new ones:
-until a body was answered its hash is remembered. A body that breaks off is nothing.
+A body that is sent again within five minutes, after a 503 or because its sender went away without
+an answer, gives the same events, not new ones. While its sender waits, and after a 200, an equal
+body gives new ones. So it does every other time where a sender never waits for an answer (it leaves
+within a second): what it sends can't be told from a repetition. A body that breaks off is nothing.
 """
 
 from typing import Literal

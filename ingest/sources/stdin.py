@@ -5,6 +5,8 @@
 ```
 
 There is no position in a pipe: what was read and not yet delivered when samlog is killed is gone.
+What the bus does not take before a stop has to end is gone too, and counted
+(``events_dropped_total``, reason ``not_delivered``).
 """
 
 import os
@@ -37,6 +39,7 @@ class StdinSource:
     """Reads a pipe in a thread of its own, because a pipe makes who reads it wait."""
 
     finite = True
+    repeats = False
 
     def __init__(self, config: Config, context: Context, descriptor: int = 0) -> None:
         self.config = config

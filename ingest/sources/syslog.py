@@ -9,10 +9,15 @@ Messages are framed here (RFC 6587: octet-counted or by line, told apart message
 sender's address goes along as the header ``peer``.
 
 *When samlog can't keep up* nothing more is received. Over TCP the sender then waits. Over UDP
-nobody can be made to wait: the kernel keeps what fits its buffer and drops the rest. That is the
-one loss, it is counted (``events_dropped_total``, reason ``udp_kernel``; Linux). Syslog has no
-answer either: what was received and not yet delivered is lost when the process is killed. Where
-that is too little, take an agent that posts to the source ``http`` or writes to Kafka.
+nobody can be made to wait: the kernel keeps what fits its buffer and drops the rest. That is lost
+and counted (``events_dropped_total``, reason ``udp_kernel``; Linux). Syslog has no answer either:
+what was received and not yet delivered is lost when the process is killed, and, counted
+(``not_delivered``), when the bus does not take it before a stop has to end. Where that is too
+little, take an agent that posts to the source ``http`` or writes to Kafka.
+
+*A wrong length* before a message (octet counting) costs what it says, of that connection. One of
+more than four times ``max_event_bytes`` is none: the message is read as a line, and counted
+(``errors_total``, kind ``framing``).
 """
 
 import asyncio
@@ -46,6 +51,8 @@ DATAGRAMS_AT_ONCE = 500
 STOP_S = 5.0
 LAST_LOOK_S = 0.2
 COUNT_DROPS_S = 1.0
+PEERS_TOLD = 1000
+"""Senders of which the log says, once each, that they frame wrongly; all are counted."""
 
 
 class Config(source.Config):
@@ -59,7 +66,8 @@ class Config(source.Config):
     max_connections: int = Field(default=256, ge=1, le=10_000)
     """More TCP connections than these: the longest idle one makes room, or the new is refused."""
     idle_s: float = Field(default=300.0, gt=0)
-    """A connection that was silent for so long may be closed, if room is needed."""
+    """A connection that was silent for so long may be closed, if room is needed; not while it waits
+    because samlog is behind."""
     queue_bytes: int = Field(default=64 << 20, ge=1 << 16)
     """What may wait between receiving and the bus."""
     receive_buffer_bytes: int = Field(default=16 << 20, ge=4096)
@@ -70,6 +78,7 @@ class SyslogSource:
     """Receives in an event loop of its own thread; everything else is called by the collector."""
 
     finite = False
+    repeats = False
 
     def __init__(self, config: Config, context: Context) -> None:
         self.config = config
@@ -80,6 +89,7 @@ class SyslogSource:
         self._drops_due_at = 0.0
         self._udp_paused = False
         self._counted_drops = 0
+        self._misframed: set[str] = set()
         self.draining = False
         self._closed = False
         self._tcp, self._udp = self._bind()
@@ -145,12 +155,22 @@ class SyslogSource:
         """Sees whether one more connection may be had, closing a silent one if need be."""
         if len(self.connections) < self.config.max_connections:
             return True
-        oldest = min(self.connections, key=lambda connection: connection.active_at)
         self._context.count("errors_total", stage="collect", kind="too_many_connections")
-        if self._loop.time() - oldest.active_at < self.config.idle_s:
+        # One that waits for room in the queue is not silent: it may have sent what nobody has read.
+        listening = [connection for connection in self.connections if not connection.paused]
+        oldest = min(listening, key=lambda connection: connection.active_at, default=None)
+        if oldest is None or self._loop.time() - oldest.active_at < self.config.idle_s:
             return False
         oldest.end()
         return True
+
+    def misframed(self, peer: str, number: int) -> None:
+        """Counts what was announced with a length that can't be one."""
+        self._context.count("errors_total", number, stage="collect", kind="framing")
+        if peer not in self._misframed and len(self._misframed) < PEERS_TOLD:
+            self._misframed.add(peer)
+            hint = "its messages are read as lines"
+            log.warning("syslog_length_is_impossible", peer=peer, hint=hint)
 
     def _bind(self) -> tuple[socket.socket | None, socket.socket | None]:
         host, port = parse_listen(self.config.listen)
@@ -240,9 +260,8 @@ class SyslogSource:
         dropped = _kernel_drops(self._inode) - self._counted_drops
         if dropped > 0:
             self._counted_drops += dropped
-            self._context.count(
-                "events_dropped_total", dropped, stage="collect", reason="udp_kernel"
-            )
+            labels = {"stage": "collect", "unit": self.config.unit, "reason": "udp_kernel"}
+            self._context.count("events_dropped_total", dropped, **labels)
             log.warning("datagrams_dropped_by_the_kernel", number=dropped)
 
 
@@ -254,7 +273,7 @@ class _Connection(asyncio.Protocol):
         self._framer = Framer(owner._context.max_event_bytes)
         self._peer = ""
         self._transport: asyncio.Transport | None = None
-        self._paused = False
+        self.paused = False
         self.active_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -273,10 +292,13 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.active_at = self._owner._loop.time()
         self._owner.accept(self._peer, self._framer.feed(data))
+        if self._framer.errors:
+            self._owner.misframed(self._peer, self._framer.errors)
+            self._framer.errors = 0
 
     def pause(self) -> None:
-        if self._transport and not self._paused:
-            self._paused = True
+        if self._transport and not self.paused:
+            self.paused = True
             self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -284,8 +306,9 @@ class _Connection(asyncio.Protocol):
             self._owner.accept(self._peer, self._framer.finish())
 
     def resume(self) -> None:
-        if self._paused and self._transport and not self._transport.is_closing():
-            self._paused = False
+        if self.paused and self._transport and not self._transport.is_closing():
+            self.paused = False
+            self.active_at = self._owner._loop.time()
             self._transport.resume_reading()
 
     def end(self) -> None:

@@ -275,6 +275,19 @@ def test_what_has_no_position_never_uses_an_origin_again(lab: Lab) -> None:
     assert len(origins) == 10
 
 
+@over("syslog-tcp", "syslog-udp", "stdin")
+def test_what_was_accepted_and_does_not_come_again_is_still_read_after_closing(lab: Lab) -> None:
+    source = lab.fed([b"<34>%d" % number for number in range(30)])
+    found = len(lab.read(source, 1, max_records=1))
+    assert not source.repeats
+
+    source.close()
+
+    while rest := source.read(7, 1 << 20):
+        found += len(rest)
+    assert found == 30
+
+
 @over(*ALL)
 def test_it_may_be_closed_twice(lab: Lab) -> None:
     source = lab.fed([b"<34>one"])

@@ -1,3 +1,5 @@
+import os
+import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -97,6 +99,33 @@ def test_each_stream_counts_for_itself_and_has_its_own_key(bench: Any, tmp_path:
     assert list(by_key.values()) == [[0, 1], [0, 1]]
 
 
+def test_a_file_whose_name_is_not_utf8_is_read_and_read_on_after_a_restart(
+    bench: Any, tmp_path: Path
+) -> None:
+    producer = CollectingProducer()
+    path = write(tmp_path / os.fsdecode(b"caf\xe9.log"), 0, 2)
+    run(bench, tmp_path / "*.log", producer)
+    bench.restart()
+    write(path, 2, 4)
+
+    run(bench, tmp_path / "*.log", producer)
+
+    assert seqs(producer.durable) == [0, 1, 2, 3]
+    assert {record.key for record in producer.durable} == {b"here\x1ffile:" + os.fsencode(path)}
+
+
+def test_names_in_utf8_are_kept_as_the_releases_before_kept_them(
+    bench: Any, tmp_path: Path
+) -> None:
+    run(bench, write(tmp_path / "blåbær.log", 0, 2), CollectingProducer())
+    bench.close()
+
+    with sqlite3.connect(bench.folder / "state" / "collect.db") as kept:
+        rows = kept.execute("SELECT path FROM file UNION SELECT stream FROM seq").fetchall()
+
+    assert set(rows) == {(f"{tmp_path}/blåbær.log",), (f"file:{tmp_path}/blåbær.log",)}
+
+
 def test_what_a_failing_bus_did_not_take_is_sent_again_unchanged(
     bench: Any, tmp_path: Path
 ) -> None:
@@ -194,10 +223,20 @@ def test_cut_bytes_are_counted(bench: Any, tmp_path: Path) -> None:
     assert bench.counted["bytes_cut_total"] == 7
 
 
+def test_bytes_that_the_bus_did_not_take_are_counted_too(bench: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.log").write_bytes(b"y" * ((1 << 20) + 7) + b"\n" + b"z" * 10_000 + b"\n")
+
+    counts = run(bench, tmp_path / "x.log", CollectingProducer(failures=2, max_bytes=600_000))
+
+    assert counts.cut == bench.counted["bytes_cut_total"] == (1 << 19) + 7
+    assert counts.bytes == (1 << 19) + 10_000
+
+
 class Endless:
     """A source of the kind that listens: never finished until it is drained."""
 
     finite = False
+    repeats = False
 
     def __init__(self, config: Any, waiting: list[Any]) -> None:
         self.config = config
@@ -220,7 +259,7 @@ class Endless:
         self._drained = True
 
     def close(self) -> None:
-        self.waiting = []
+        """What was accepted stays to be counted."""
 
 
 def endless(bench: Any, tmp_path: Path, number: int) -> Endless:
@@ -271,6 +310,45 @@ def test_giving_up_after_stop_says_so(bench: Any, tmp_path: Path) -> None:
         collector(bench, [endless(bench, tmp_path, 3)], producer, drain_timeout_s=5).run(stop)
 
     assert bench.clock.monotonic_s() >= 5
+
+
+def give_up(bench: Any, sources: list[Any]) -> Counts:
+    """Stops while the bus is away; returns what was counted."""
+    stop = threading.Event()
+    stop.set()
+    driven = collector(bench, sources, CollectingProducer(failures=10**9), drain_timeout_s=5)
+    with pytest.raises(Unavailable):
+        driven.run(stop)
+    return driven.counts
+
+
+def test_all_that_is_lost_when_it_gives_up_is_counted_also_what_was_not_read_yet(
+    bench: Any, tmp_path: Path
+) -> None:
+    counts = give_up(bench, [endless(bench, tmp_path, 30_000)])
+
+    assert counts.lost == bench.counted["not_delivered"] == 30_000
+
+
+def test_what_a_listener_received_is_counted_when_it_is_lost(bench: Any) -> None:
+    source = bench.open("syslog", listen="127.0.0.1:0", protocol="tcp")
+    with socket.create_connection(source.address) as sender:
+        sender.sendall(b"<34>a message\n" * 20_000)
+    bench.until(lambda: not source._inbox.empty and not source.connections)
+
+    counts = give_up(bench, [source])
+
+    assert counts.lost == 20_000
+
+
+def test_what_comes_again_is_not_counted_as_lost(bench: Any, tmp_path: Path) -> None:
+    followed = bench.open("file", paths=[str(write(tmp_path / "x.log", 0, 9))])
+    bench.values(followed, acknowledge=False)
+    write(tmp_path / "x.log", 9, 10)
+    listener = endless(bench, tmp_path, 3)
+    listener.repeats = True
+
+    assert give_up(bench, [followed, listener]).lost == 0
 
 
 def test_nothing_more_is_read_while_the_bus_is_away(bench: Any, tmp_path: Path) -> None:

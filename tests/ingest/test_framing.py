@@ -1,4 +1,5 @@
 from hashlib import sha256
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -92,11 +93,63 @@ def test_a_message_over_the_limit_is_cut_and_the_next_is_whole(counted: bool) ->
     assert second == (b"<34>next", None)
 
 
-def test_a_huge_count_takes_no_memory() -> None:
-    framer = Framer(LIMIT)
-    framer.feed(b"999999999 <1>")
+lines = st.lists(
+    st.text("<>1 ab\xe6", max_size=20).map(lambda text: b"<34>" + text.encode() + b".")
+)
 
-    for _ in range(100):
+
+@given(st.integers(4 * LIMIT + 1, 10**11), lines)
+def test_a_count_that_cannot_be_one_takes_nothing_of_what_follows(
+    count: int, after: list[bytes]
+) -> None:
+    false = b"%d <34>x" % count
+
+    found = all_of(b"\n".join([false, *after, b""]))
+
+    assert [value for value, _ in found] == [one[:LIMIT] for one in [false, *after]]
+
+
+@given(st.integers(1, 4 * LIMIT), lines)
+def test_a_wrong_count_takes_no_more_than_it_says_and_the_line_it_ends_in(
+    count: int, after: list[bytes]
+) -> None:
+    sent = b"".join(one + b"\n" for one in [b"<34>x", *after])
+
+    found = [value for value, _ in all_of(b"%d " % count + sent)]
+
+    behind = sent[count:].partition(b"\n")[2].split(b"\n")
+    whole = [one[:LIMIT] for one in behind if one]
+    assert found[len(found) - len(whole) :] == whole
+
+
+@given(st.integers(4 * LIMIT + 1, 10**9 - 1), st.lists(st.integers(0, 100), max_size=9))
+def test_a_count_that_cannot_be_one_is_counted_once_whatever_the_chunks(
+    count: int, cuts: list[int]
+) -> None:
+    data = b"%d <34>x\n" % count + b"<34>y\n"
+    edges = [0, *sorted(cut % len(data) for cut in cuts), len(data)]
+    framer = Framer(LIMIT)
+    for start, end in pairwise(edges):
+        framer.feed(data[start:end])
+
+    assert framer.errors == 1
+
+
+def test_a_message_of_four_times_the_limit_is_still_counted() -> None:
+    big = b"<34>" + b"x\n" * (2 * LIMIT - 2)
+
+    first, second = all_of(b"%d %b<34>next\n" % (len(big), big))
+
+    assert first == (big[:LIMIT], (len(big), sha256(big).hexdigest()))
+    assert second == (b"<34>next", None)
+
+
+@pytest.mark.parametrize("count", [b"999999999", b"%d" % (4 << 20)])
+def test_a_huge_count_takes_no_memory(count: bytes) -> None:
+    framer = Framer(LIMIT if count == b"999999999" else 1 << 20)
+    framer.feed(count + b" <1>")
+
+    for _ in range(60):
         assert framer.feed(b"z" * 65536) == []
 
     assert len(framer._buffer) <= 65536

@@ -1,15 +1,20 @@
 import gzip
+import io
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 import ingest.known
+import ingest.sources.file
 import ingest.tail
+import samlog.log
 from ingest.content import read_pieces
 from samlog.event import H_FULL_LENGTH, H_FULL_SHA256, H_ORIGIN
 
@@ -37,6 +42,15 @@ def origins(bench: Any, path: Path, **keys: Any) -> list[bytes]:
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "app.log"
+
+
+@pytest.fixture
+def said() -> Iterator[io.TextIOWrapper]:
+    """What the log says, as the service writes it."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    samlog.log.set_up(stream=stream)
+    yield stream
+    structlog.reset_defaults()
 
 
 def test_a_followed_file_gives_what_is_appended(bench: Any, log: Path) -> None:
@@ -77,6 +91,18 @@ def test_the_last_line_without_a_line_end_is_not_given_again(bench: Any, log: Pa
     bench.restart()
 
     assert bench.values(bench.open("file", paths=[str(log)], follow=False)) == []
+
+
+def test_what_is_said_of_a_file_whose_name_is_not_utf8_can_be_written(
+    bench: Any, tmp_path: Path, said: io.TextIOWrapper
+) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.log.gz")
+    path.write_bytes(gzip.compress(b"a line\n" * 9)[:-8])
+
+    bench.values(bench.open("file", paths=[str(path)], follow=False))
+
+    said.seek(0)
+    assert "caf\\udce9.log.gz" in json.loads(said.read())["samlog.path"]
 
 
 def test_an_empty_file_is_fine(bench: Any, log: Path) -> None:
@@ -145,6 +171,69 @@ def test_a_file_whose_disk_fails_is_read_on_later_and_does_not_stop_the_others(
     assert bench.values(source) == lines(1, 2)
     assert bench.values(source) == lines(0, 1)
     assert bench.counted["file_not_readable"] == 1
+
+
+def fails_once(monkeypatch: pytest.MonkeyPatch, step: str, **only: Any) -> None:
+    """Makes one call of `Tail` on ``a.log`` fail as a share does that went away."""
+    real = getattr(ingest.tail.Tail, step)
+    failures = iter([OSError(116, "Stale file handle")])
+
+    def fail(tail: ingest.tail.Tail, *args: Any, **keys: Any) -> Any:
+        error = next(failures, None) if tail.path.name == "a.log" and keys == only else None
+        if error:
+            raise error
+        return real(tail, *args, **keys)
+
+    monkeypatch.setattr(ingest.tail.Tail, step, fail)
+
+
+def test_a_file_whose_disk_fails_where_it_was_left_does_not_stop_the_others(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.log", lines(0, 2))
+    bench.values(bench.open("file", paths=[str(tmp_path / "*.log")]))
+    bench.restart()
+    append(tmp_path / "a.log", lines(2, 4))
+    write(tmp_path / "b.log", lines(10, 12))
+    fails_once(monkeypatch, "continues")
+
+    source = bench.open("file", paths=[str(tmp_path / "*.log")])
+    found = bench.values(source) + bench.values(source)
+
+    assert sorted(found) == sorted(lines(2, 4) + lines(10, 12))
+    assert bench.counted["file_not_readable"] == 1
+
+
+def test_a_file_whose_disk_fails_at_its_end_does_not_stop_the_others(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.log", lines(0, 2))
+    write(tmp_path / "b.log", lines(10, 12))
+    fails_once(monkeypatch, "mark", at_end=True)
+
+    source = bench.open("file", paths=[str(tmp_path / "*.log")], follow=False)
+
+    assert sorted(bench.values(source)) == sorted(lines(0, 2) + lines(10, 12))
+    assert bench.counted["file_not_readable"] == 1
+
+
+def test_a_disk_that_goes_on_failing_is_said_once_an_hour_and_counted_each_time(
+    bench: Any, log: Path, monkeypatch: pytest.MonkeyPatch, said: io.TextIOWrapper
+) -> None:
+    def fail(tail: ingest.tail.Tail) -> Any:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(ingest.tail.Tail, "pull", fail)
+    write(log, lines(0, 1))
+    source = bench.open("file", paths=[str(log)])
+
+    for _ in range(10):
+        bench.values(source)
+        bench.clock.advance(600)
+
+    said.seek(0)
+    assert said.read().count("file_not_readable") == 2
+    assert bench.counted["file_not_readable"] == 10
 
 
 def test_positions_of_files_that_are_gone_are_forgotten_when_there_are_many(
@@ -272,6 +361,93 @@ def test_a_file_rotated_and_compressed_while_nobody_looked_is_found(bench: Any, 
     found = bench.values(bench.open("file", paths=[str(log)]))
 
     assert sorted(found) == sorted(lines(30, 35) + lines(90, 91))
+
+
+def rotated_unseen(bench: Any, log: Path, end: int = 5) -> None:
+    """Leaves lines from 3 to ``end`` in a rotated file that no collector has seen."""
+    write(log, lines(0, 3))
+    bench.values(bench.open("file", paths=[str(log.with_name("*.log"))]))
+    bench.restart()
+    append(log, lines(3, end))
+    log.rename(log.with_name("app.log.1"))
+
+
+def test_a_pattern_finds_what_was_rotated_unseen_before_there_is_a_new_file(
+    bench: Any, log: Path
+) -> None:
+    rotated_unseen(bench, log)
+
+    assert bench.values(bench.open("file", paths=[str(log.with_name("*.log"))])) == lines(3, 5)
+
+
+def test_what_was_rotated_unseen_below_a_folder_that_came_late_is_found(
+    bench: Any, log: Path
+) -> None:
+    rotated_unseen(bench, log)
+    rotated = log.with_name("app.log.1").rename(log.with_name("elsewhere"))
+    source = bench.open("file", paths=[str(log)])
+    assert bench.values(source) == []
+
+    rotated.rename(log.with_name("app.log.1"))
+    write(log, lines(10, 11))
+    bench.clock.advance(ingest.sources.file.RESCUE_S)
+
+    assert sorted(bench.values(source)) == sorted(lines(3, 5) + lines(10, 11))
+
+
+def test_a_rotated_file_that_cannot_be_read_at_first_is_read_later(
+    bench: Any, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotated_unseen(bench, log)
+    write(log, lines(10, 11))
+    real = ingest.tail.open_content
+    failing = True
+
+    def refuse(path: Path) -> Any:
+        if failing and path.name == "app.log.1":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(ingest.tail, "open_content", refuse)
+    source = bench.open("file", paths=[str(log)])
+    assert bench.values(source) == lines(10, 11)
+
+    failing = False
+    bench.clock.advance(ingest.sources.file.RESCUE_S)
+
+    assert bench.values(source) == lines(3, 5)
+
+
+def test_what_was_rotated_unseen_is_read_on_after_a_stop_in_the_middle_of_it(
+    bench: Any, log: Path
+) -> None:
+    rotated_unseen(bench, log, end=9_000)
+    write(log, lines(0, 1))
+    source = bench.open("file", paths=[str(log)])
+    bench.clock.advance(1)
+    found = [one.value for _ in range(2) for one in source.read(1, 1)]
+    bench.acknowledge(source)
+    bench.restart()
+
+    found += bench.values(bench.open("file", paths=[str(log)]))
+
+    assert set(found) == set(lines(0, 1) + lines(3, 9_000))
+
+
+def test_a_rotated_copy_is_read_once_over_many_restarts(bench: Any, log: Path) -> None:
+    rotated_unseen(bench, log)
+    log.with_name("app.log.1.gz").write_bytes(
+        gzip.compress(log.with_name("app.log.1").read_bytes())
+    )
+    log.with_name("app.log.1").unlink()
+    write(log, lines(10, 11))
+
+    found = []
+    for _ in range(3):
+        found += bench.values(bench.open("file", paths=[str(log)]))
+        bench.restart()
+
+    assert sorted(found) == sorted(lines(3, 5) + lines(10, 11))
 
 
 def test_copytruncate_loses_nothing_that_the_copy_has(bench: Any, log: Path) -> None:
@@ -538,12 +714,12 @@ def test_looking_for_files_takes_a_twentieth_of_the_time_at_most(
     source = bench.open("file", paths=[str(log)])
     looks = []
 
-    def slow() -> dict[Any, Path]:
+    def slow(*_: Any) -> dict[Any, Path]:
         looks.append(bench.clock.monotonic_s())
         bench.clock.advance(0.5)
         return {}
 
-    monkeypatch.setattr(source, "_present", slow)
+    monkeypatch.setattr(ingest.sources.file, "regular_files", slow)
     for _ in range(100):
         source.read(1000, 1 << 20)
         bench.clock.advance(0.25)

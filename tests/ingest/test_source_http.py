@@ -209,6 +209,43 @@ def test_an_equal_body_after_the_answer_is_new_events(bench: Any, pool: ThreadPo
     assert len(set(origins)) == 2
 
 
+def test_equal_bodies_of_two_senders_that_both_wait_are_two(
+    bench: Any, pool: ThreadPoolExecutor
+) -> None:
+    source = http(bench)
+    answers = [post(pool, source, b"one\n") for _ in range(2)]
+
+    found = bench.wait_for(source, 2)
+    bench.acknowledge(source)
+
+    assert len({one.headers["origin"] for one in found}) == 2
+    assert [answer.result().status_code for answer in answers] == [200, 200]
+    assert len(source._retries) == 0
+
+
+def post_and_leave(bench: Any, source: Any) -> bytes:
+    """Sends one event, closes without waiting for an answer, returns the event's origin."""
+    with socket.create_connection(source.address) as sender:
+        sender.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\none\n")
+        [event] = bench.wait_for(source, 1)
+    bench.until(lambda: source._coming_in == 0)
+    return bytes(event.headers["origin"])
+
+
+def test_a_body_sent_again_after_its_sender_went_away_gives_the_same_events(bench: Any) -> None:
+    source = http(bench)
+
+    assert post_and_leave(bench, source) == post_and_leave(bench, source)
+
+
+def test_a_sender_that_never_waits_for_its_answers_does_not_lose_all_but_one(bench: Any) -> None:
+    source = http(bench)
+
+    origins = [post_and_leave(bench, source) for _ in range(6)]
+
+    assert len(set(origins)) == 3
+
+
 def test_the_unit_in_a_body_or_header_changes_nothing(bench: Any, pool: ThreadPoolExecutor) -> None:
     source = http(bench)
     post(pool, source, b'{"unit":"b"}\n', unit="b", origin="forged")

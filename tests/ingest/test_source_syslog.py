@@ -87,7 +87,7 @@ def test_many_senders_together_fill_the_queue_by_one_chunk_only(bench: Any) -> N
         sender.setblocking(False)
         sender.send(b"<34>a\n" * 20_000)
     bench.until(lambda: source._inbox.full)
-    bench.until(lambda: all(one._paused for one in source.connections))
+    bench.until(lambda: all(one.paused for one in source.connections))
 
     chunk_of_events = (256 << 10) // len(b"<34>a\n")
     assert len(source._inbox._events) <= chunk_of_events + (1 << 16)
@@ -166,6 +166,35 @@ def test_an_idle_connection_makes_room_for_a_new_one(bench: Any) -> None:
             found = bench.wait_for(source, 2)
 
     assert sorted(one.value for one in found) == [b"<34>new", b"<34>unfinished"]
+
+
+def test_a_connection_that_waits_because_samlog_is_behind_is_not_idle(bench: Any) -> None:
+    source = syslog(bench, max_connections=1, idle_s=1e-9, queue_bytes=1 << 16)
+    sent = [b"<34>%04d" % number + b"x" * 992 for number in range(2_000)]
+    with connect(source) as waiting:
+        waiting.setblocking(False)
+        number = waiting.send(b"".join(one + b"\n" for one in sent)) // 1001
+        bench.until(lambda: all(one.paused for one in source.connections) and source._inbox.full)
+
+        with connect(source):
+            bench.until(lambda: bench.counted["too_many_connections"] == 1)
+            found = bench.wait_for(source, number)
+
+    assert [one.value for one in found][:number] == sent[:number]
+
+
+def test_a_length_that_is_impossible_is_counted_and_costs_the_others_nothing(bench: Any) -> None:
+    source = syslog(bench)
+    with connect(source) as relay:
+        relay.sendall(b"900000000 <34>false\n<34>next\n15 <34>two\nlines..")
+        found = bench.wait_for(source, 3)
+
+    assert [one.value for one in found] == [
+        b"900000000 <34>false",
+        b"<34>next",
+        b"<34>two\nlines..",
+    ]
+    assert bench.counted["framing"] == 1
 
 
 def test_what_was_sent_is_delivered_when_it_stops(bench: Any) -> None:
