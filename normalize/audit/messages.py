@@ -21,6 +21,8 @@ _RAW = re.compile(
     rb" msg=audit\(((\d{1,12}(?:\.\d{1,9})?):\d{1,10})\)"
 )
 _HEAD_WITHIN = 2_048
+_JOINED_BY = "auditd/"
+"""Beginning of ``samlog.parser`` where events may be single records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,12 @@ def label_raw(message: Message, unit: str) -> Label | None:
 
 
 def label_parsed(message: Message, unit: str, event: Event) -> Label | None:
-    """Returns the label of a record that syslog or an agent carried, by its parsed ``event``."""
+    """Returns the label of a record that syslog or an agent carried, by its parsed ``event``.
+
+    LAUREL's events are whole, whatever an argument in them looks like.
+    """
+    if not str(event.get("samlog.parser", "")).startswith(_JOINED_BY):
+        return None
     head = HEAD.search(str(event.get("event.original", ""))[:_HEAD_WITHIN])
     if head is None or not _joinable(message, unit):
         return None

@@ -26,7 +26,7 @@ _TRIMMED = frozenset("'\",")
 _HEX = re.compile(r"(?:[0-9A-F]{2})+")
 _CUT_FROM = 16
 _POLICY_TYPES = ("AVC", "USER_AVC")
-_AVC = re.compile(r"avc: {1,4}(denied|granted) {1,4}\{ ?([^{}]{0,1000}?) ?\}")
+AVC = re.compile(r"avc: {1,4}(denied|granted) {1,4}\{ ?([^{}]{0,1000}?) ?\}")
 # One pattern for key and value: 11 us a record instead of 20.
 _PAIR = re.compile(
     r'(?<!\S)([A-Za-z_][A-Za-z0-9_.-]{0,63}(?:\[\d{1,6}\])?)=("[^"]*"|\{[^{}]{0,512}\}|\S*)'
@@ -93,23 +93,28 @@ def read_record(line: str) -> Record | None:
             # cut off before the closing quote
             body, inner_text = body[: message.start()], body[message.end() :]
     fields: dict[str, str] = {}
-    if kind in _POLICY_TYPES and (avc := _AVC.match(body) or _AVC.match(inner_text)):
+    if kind in _POLICY_TYPES and (avc := AVC.match(body) or AVC.match(inner_text)):
         fields["seresult"], fields["seperms"] = avc.groups()
         if inner_text:
             inner_text = inner_text[avc.end() :]
         else:
             body = body[avc.end() :]
-    if "(hostname=" in inner_text:
-        # libaudit before 2.0: : exe="/bin/su" (hostname=?, addr=?, terminal=pts/0 res=success)
-        inner_text = inner_text.replace("(hostname=", "hostname=", 1).rstrip(")")
     if kind == "LOGIN":
         body = _LOGIN.sub(r"\1_\2=", body)
     _pairs(body, fields, names, spaced=False)
     inner: dict[str, str] = {}
     if inner_text:
-        _pairs(inner_text, inner, names, spaced=True)
+        user_space(inner_text, inner, names)
     epoch = f"{head['s']}.{(head['fraction'] or '0')[:9]}"
     return Record(kind, head["node"] or "", epoch, int(head["serial"]), fields, inner, names, line)
+
+
+def user_space(text: str, fields: dict[str, str], names: dict[str, str]) -> None:
+    """Reads what stands in ``msg='..'`` into ``fields``; names in capitals into ``names``."""
+    if "(hostname=" in text:
+        # libaudit before 2.0: : exe="/bin/su" (hostname=?, addr=?, terminal=pts/0 res=success)
+        text = text.replace("(hostname=", "hostname=", 1).rstrip(")")
+    _pairs(text, fields, names, spaced=True)
 
 
 def by_audit_id(text: str) -> list[str]:
