@@ -3,10 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import orjson
 
-from normalize.audit.record import HEAD
+from normalize.audit.interpreted import head_of, is_interpreted
 from normalize.audit.types import NAMES
 from samlog.bus.base import Message
 from samlog.event import H_FULL_LENGTH, H_HOST, H_UNIT, Event
@@ -52,13 +53,17 @@ def label_parsed(message: Message, unit: str, event: Event) -> Label | None:
     """
     if not str(event.get("samlog.parser", "")).startswith(_JOINED_BY):
         return None
-    head = HEAD.search(str(event.get("event.original", ""))[:_HEAD_WITHIN])
+    head = head_of(str(event.get("event.original", ""))[:_HEAD_WITHIN])
     if head is None or not _joinable(message, unit):
         return None
-    epoch = f"{head['s']}.{head['fraction'] or '0'}"
-    kind = head["number"] or head["type"]
+    if is_interpreted(head):
+        stamp = f"{head['date']} {head['clock']}.{head['ms']}:{head['serial']}"
+        moment = datetime.fromisoformat(event["@timestamp"]).timestamp()
+    else:
+        epoch = f"{head['s']}.{head['fraction'] or '0'}"
+        stamp, moment = f"{epoch}:{head['serial']}", float(epoch)
     name = str(event.get("host.name") or "") or _stream(message)
-    return Label((unit, name), _kind(kind), f"{epoch}:{head['serial']}", float(epoch))
+    return Label((unit, name), _kind(head["number"] or head["type"]), stamp, moment)
 
 
 def combine(messages: Sequence[Message]) -> bytes:

@@ -39,8 +39,6 @@ _GLUED = re.compile(
 )
 _LOGIN = re.compile(r"\b(old|new) (auid|ses)=")
 
-AUDIT_LINES = ("type=", "node=")
-"""How lines of audit.log begin."""
 NOTHING = frozenset({"?", "(null)", ""})
 TEXTS = frozenset(
     ("exe", "cmd", "data", "path", "comm", "file", "name", "watch", "cwd", "acct", "dir", "vm")
@@ -101,7 +99,7 @@ def read_record(line: str) -> Record | None:
             body = body[avc.end() :]
     if kind == "LOGIN":
         body = _LOGIN.sub(r"\1_\2=", body)
-    _pairs(body, fields, names, spaced=False)
+    _pairs(body, fields, names, bare=False)
     inner: dict[str, str] = {}
     if inner_text:
         user_space(inner_text, inner, names)
@@ -114,21 +112,7 @@ def user_space(text: str, fields: dict[str, str], names: dict[str, str]) -> None
     if "(hostname=" in text:
         # libaudit before 2.0: : exe="/bin/su" (hostname=?, addr=?, terminal=pts/0 res=success)
         text = text.replace("(hostname=", "hostname=", 1).rstrip(")")
-    _pairs(text, fields, names, spaced=True)
-
-
-def by_audit_id(text: str) -> list[str]:
-    """Returns the lines of audit.log in ``text``, those of one event together, in their order.
-
-    A line without an audit id belongs to the line before it.
-    """
-    events: dict[str, list[str]] = {}
-    stamp = ""
-    for line in text.rstrip("\n").split("\n"):
-        if head := HEAD.search(line):
-            stamp = f"{head['s']}.{head['fraction']}:{head['serial']}|{head['node'] or ''}"
-        events.setdefault(stamp, []).append(line)
-    return ["\n".join(lines) for lines in events.values()]
+    _pairs(text, fields, names, bare=True)
 
 
 def _split_names(body: str) -> tuple[str, dict[str, str]]:
@@ -142,14 +126,14 @@ def _split_names(body: str) -> tuple[str, dict[str, str]]:
         at = body.find(separator)
         if at >= 0:
             names: dict[str, str] = {}
-            _pairs(body[at + len(separator) :], names, names, spaced=False)
+            _pairs(body[at + len(separator) :], names, names, bare=False)
             return body[:at], names
     return body, {}
 
 
-def _pairs(text: str, into: dict[str, str], names: dict[str, str], *, spaced: bool) -> None:
-    """Reads ``key=value`` pairs; with ``spaced``, bare values reach to the next key."""
-    pairs = _spaced(text) if spaced else _PAIR.findall(text)
+def _pairs(text: str, into: dict[str, str], names: dict[str, str], *, bare: bool) -> None:
+    """Reads ``key=value`` pairs; with ``bare``, values without quotes reach to the next key."""
+    pairs = spaced(text) if bare else _PAIR.findall(text)
     for name, value in pairs[:MAX_FIELDS]:
         first = value[:1]
         if first == '"' and len(value) > 1 and value[-1] == '"':
@@ -173,7 +157,7 @@ def _is_argument(name: str) -> bool:
     return name[0] == "a" and name[1:2].isdecimal()
 
 
-def _spaced(text: str) -> list[tuple[str, str]]:
+def spaced(text: str) -> list[tuple[str, str]]:
     """Returns the pairs of user space's text, ``op=adding user id=1004 exe="/x"``."""
     found: list[tuple[str, str]] = []
     at, end = 0, len(text)

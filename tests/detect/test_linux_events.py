@@ -83,6 +83,21 @@ def laurel_of(lines: Sequence[str]) -> bytes:
     return orjson.dumps({"ID": "1768048621.204:1"} | written)
 
 
+def interpreted(image: str, command: str) -> list[str]:
+    """Returns the lines of `audit_records` as ``ausearch -i`` prints them."""
+    stamp, words = "msg=audit(2026-01-10 12:37:01.204:1) :", command.split(" ")
+    arguments = " ".join(f"a{n}={word}" for n, word in enumerate(words))
+    return [
+        f"type=PROCTITLE {stamp} proctitle={command} ",
+        f"type=PATH {stamp} item=0 name={image} inode=1 nametype=NORMAL ",
+        f"type=CWD {stamp} cwd=/srv/søren ",
+        f"type=EXECVE {stamp} argc={len(words)} {arguments} ",
+        f"type=SYSCALL {stamp} arch=x86_64 syscall=execve success=yes exit=0 a0=0x55 a1=0x56 "
+        "a2=0x57 a3=0x8 items=2 ppid=11 pid=12 auid=søren uid=root gid=root euid=root tty=pts1 "
+        f"ses=12 comm={posixpath.basename(image)} exe={image} key=exec ",
+    ]
+
+
 def sysmon_line(image: str, command: str) -> str:
     data = {
         "Image": image,
@@ -160,6 +175,15 @@ def test_laurel_and_auditd_of_one_process_fire_the_same_rules(
     by_audit = fired(ecs_engine, audit(records))
 
     assert fired(ecs_engine, by_laurel) == by_audit
+
+
+@pytest.mark.parametrize(("image", "command"), COMMANDS)
+def test_interpreted_and_raw_records_of_one_process_fire_the_same_rules(
+    ecs_engine: Engine, audit: Audit, image: str, command: str
+) -> None:
+    by_raw = fired(ecs_engine, audit(audit_records(image, command)))
+
+    assert fired(ecs_engine, audit(interpreted(image, command))) == by_raw
 
 
 def test_rules_on_a_parent_fire_on_laurel_which_names_it(
