@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 from normalize import journal
-from normalize.audit.record import AUDIT_LINES, by_audit_id
+from normalize.audit.lines import AUDIT_LINES, by_audit_id
 from normalize.decode import Decoded, encode
 from normalize.jsontext import array_in, capped, load, slices
 from samlog.event import Event

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import orjson
 
-from normalize.audit.record import HEAD
+from normalize.audit.interpreted import head_of, is_interpreted
 from normalize.audit.types import NAMES
 from samlog.bus.base import Message
 from samlog.event import H_FULL_LENGTH, H_HOST, H_UNIT, Event
@@ -21,6 +22,8 @@ _RAW = re.compile(
     rb" msg=audit\(((\d{1,12}(?:\.\d{1,9})?):\d{1,10})\)"
 )
 _HEAD_WITHIN = 2_048
+_JOINED_BY = "auditd/"
+"""Beginning of ``samlog.parser`` where events may be single records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +47,23 @@ def label_raw(message: Message, unit: str) -> Label | None:
 
 
 def label_parsed(message: Message, unit: str, event: Event) -> Label | None:
-    """Returns the label of a record that syslog or an agent carried, by its parsed ``event``."""
-    head = HEAD.search(str(event.get("event.original", ""))[:_HEAD_WITHIN])
+    """Returns the label of a record that syslog or an agent carried, by its parsed ``event``.
+
+    LAUREL's events are whole, whatever an argument in them looks like.
+    """
+    if not str(event.get("samlog.parser", "")).startswith(_JOINED_BY):
+        return None
+    head = head_of(str(event.get("event.original", ""))[:_HEAD_WITHIN])
     if head is None or not _joinable(message, unit):
         return None
-    epoch = f"{head['s']}.{head['fraction'] or '0'}"
-    kind = head["number"] or head["type"]
+    if is_interpreted(head):
+        stamp = f"{head['date']} {head['clock']}.{head['ms']}:{head['serial']}"
+        moment = datetime.fromisoformat(event["@timestamp"]).timestamp()
+    else:
+        epoch = f"{head['s']}.{head['fraction'] or '0'}"
+        stamp, moment = f"{epoch}:{head['serial']}", float(epoch)
     name = str(event.get("host.name") or "") or _stream(message)
-    return Label((unit, name), _kind(kind), f"{epoch}:{head['serial']}", float(epoch))
+    return Label((unit, name), _kind(head["number"] or head["type"]), stamp, moment)
 
 
 def combine(messages: Sequence[Message]) -> bytes:

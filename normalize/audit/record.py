@@ -26,7 +26,7 @@ _TRIMMED = frozenset("'\",")
 _HEX = re.compile(r"(?:[0-9A-F]{2})+")
 _CUT_FROM = 16
 _POLICY_TYPES = ("AVC", "USER_AVC")
-_AVC = re.compile(r"avc: {1,4}(denied|granted) {1,4}\{ ?([^{}]{0,1000}?) ?\}")
+AVC = re.compile(r"avc: {1,4}(denied|granted) {1,4}\{ ?([^{}]{0,1000}?) ?\}")
 # One pattern for key and value: 11 us a record instead of 20.
 _PAIR = re.compile(
     r'(?<!\S)([A-Za-z_][A-Za-z0-9_.-]{0,63}(?:\[\d{1,6}\])?)=("[^"]*"|\{[^{}]{0,512}\}|\S*)'
@@ -39,8 +39,6 @@ _GLUED = re.compile(
 )
 _LOGIN = re.compile(r"\b(old|new) (auid|ses)=")
 
-AUDIT_LINES = ("type=", "node=")
-"""How lines of audit.log begin."""
 NOTHING = frozenset({"?", "(null)", ""})
 TEXTS = frozenset(
     ("exe", "cmd", "data", "path", "comm", "file", "name", "watch", "cwd", "acct", "dir", "vm")
@@ -93,37 +91,28 @@ def read_record(line: str) -> Record | None:
             # cut off before the closing quote
             body, inner_text = body[: message.start()], body[message.end() :]
     fields: dict[str, str] = {}
-    if kind in _POLICY_TYPES and (avc := _AVC.match(body) or _AVC.match(inner_text)):
+    if kind in _POLICY_TYPES and (avc := AVC.match(body) or AVC.match(inner_text)):
         fields["seresult"], fields["seperms"] = avc.groups()
         if inner_text:
             inner_text = inner_text[avc.end() :]
         else:
             body = body[avc.end() :]
-    if "(hostname=" in inner_text:
-        # libaudit before 2.0: : exe="/bin/su" (hostname=?, addr=?, terminal=pts/0 res=success)
-        inner_text = inner_text.replace("(hostname=", "hostname=", 1).rstrip(")")
     if kind == "LOGIN":
         body = _LOGIN.sub(r"\1_\2=", body)
-    _pairs(body, fields, names, spaced=False)
+    _pairs(body, fields, names, bare=False)
     inner: dict[str, str] = {}
     if inner_text:
-        _pairs(inner_text, inner, names, spaced=True)
+        user_space(inner_text, inner, names)
     epoch = f"{head['s']}.{(head['fraction'] or '0')[:9]}"
     return Record(kind, head["node"] or "", epoch, int(head["serial"]), fields, inner, names, line)
 
 
-def by_audit_id(text: str) -> list[str]:
-    """Returns the lines of audit.log in ``text``, those of one event together, in their order.
-
-    A line without an audit id belongs to the line before it.
-    """
-    events: dict[str, list[str]] = {}
-    stamp = ""
-    for line in text.rstrip("\n").split("\n"):
-        if head := HEAD.search(line):
-            stamp = f"{head['s']}.{head['fraction']}:{head['serial']}|{head['node'] or ''}"
-        events.setdefault(stamp, []).append(line)
-    return ["\n".join(lines) for lines in events.values()]
+def user_space(text: str, fields: dict[str, str], names: dict[str, str]) -> None:
+    """Reads what stands in ``msg='..'`` into ``fields``; names in capitals into ``names``."""
+    if "(hostname=" in text:
+        # libaudit before 2.0: : exe="/bin/su" (hostname=?, addr=?, terminal=pts/0 res=success)
+        text = text.replace("(hostname=", "hostname=", 1).rstrip(")")
+    _pairs(text, fields, names, bare=True)
 
 
 def _split_names(body: str) -> tuple[str, dict[str, str]]:
@@ -137,14 +126,14 @@ def _split_names(body: str) -> tuple[str, dict[str, str]]:
         at = body.find(separator)
         if at >= 0:
             names: dict[str, str] = {}
-            _pairs(body[at + len(separator) :], names, names, spaced=False)
+            _pairs(body[at + len(separator) :], names, names, bare=False)
             return body[:at], names
     return body, {}
 
 
-def _pairs(text: str, into: dict[str, str], names: dict[str, str], *, spaced: bool) -> None:
-    """Reads ``key=value`` pairs; with ``spaced``, bare values reach to the next key."""
-    pairs = _spaced(text) if spaced else _PAIR.findall(text)
+def _pairs(text: str, into: dict[str, str], names: dict[str, str], *, bare: bool) -> None:
+    """Reads ``key=value`` pairs; with ``bare``, values without quotes reach to the next key."""
+    pairs = spaced(text) if bare else _PAIR.findall(text)
     for name, value in pairs[:MAX_FIELDS]:
         first = value[:1]
         if first == '"' and len(value) > 1 and value[-1] == '"':
@@ -168,7 +157,7 @@ def _is_argument(name: str) -> bool:
     return name[0] == "a" and name[1:2].isdecimal()
 
 
-def _spaced(text: str) -> list[tuple[str, str]]:
+def spaced(text: str) -> list[tuple[str, str]]:
     """Returns the pairs of user space's text, ``op=adding user id=1004 exe="/x"``."""
     found: list[tuple[str, str]] = []
     at, end = 0, len(text)

@@ -129,7 +129,9 @@ def _second(seconds: int) -> str:
 
 
 def timestamp(epoch: str) -> str:
-    """Returns ``epoch`` (seconds with a fraction) as ``@timestamp`` is written, or ""."""
+    """Returns ``epoch`` (seconds with a fraction) as ``@timestamp`` is written; "" of none."""
+    if not epoch:
+        return ""
     seconds, _, fraction = epoch.partition(".")
     second = _second(int(seconds))
     return f"{second}.{fraction[:3].ljust(3, '0')}Z" if second else ""

@@ -1,10 +1,10 @@
 """The Linux audit system: ``/var/log/audit/audit.log``, audisp, syslog and the kernel's own lines.
 
 Formats: the kernel's audit records and those of audit-userspace (auditd.conf(5): ``log_format``
-RAW and ENRICHED; audisp-syslog; ``ausearch`` text). One event of the kernel is several records
-(SYSCALL, EXECVE, CWD, PATH, SOCKADDR, PROCTITLE) with one id ``audit(time:serial)``: normalise
-waits for them, up to three seconds, and makes one event; ``event.original`` holds all of them. A
-record that stays alone is an event as well.
+RAW and ENRICHED; audisp-syslog; text of ``ausearch``, also with ``-i``). One event of the kernel is
+several records (SYSCALL, EXECVE, CWD, PATH, SOCKADDR, PROCTITLE) with one id
+``audit(time:serial)``: normalise waits for them, up to three seconds, and makes one event;
+``event.original`` holds all of them. A record that stays alone is an event as well.
 
 An executed program: ``event.action: executed``, ``process.*`` with ``args`` and ``command_line``
 from EXECVE. A connection: ``connected-to``, ``destination.ip`` and ``.port`` from SOCKADDR. Files:
@@ -15,19 +15,27 @@ stays in ``auditd.log.*`` by its own name; ``auditd.log.SYSCALL`` is the name of
 Agent: any that sends lines; records of one host must come in their order (one file, one stream).
 Have auditd log ``execve`` (``-a always,exit -F arch=b64 -S execve -k exec``): rules for
 ``linux/process_creation`` then fire. The kernel does not tell the parent's path, so rules that
-read ParentImage need Sysmon for Linux.
+read ParentImage need LAUREL or Sysmon for Linux.
+
+``ausearch -i`` prints the date of the reader's locale: ``2026-01-10``, ``10-01-2026``,
+``10.01.2026`` and ``10. jan. 2026`` are certain; with slashes the month is first, and the event
+has the tag ``ambiguous_date`` where it need not be. The time is that of the source's zone. It
+prints no quotes either: a value that may be two has the tag ``ambiguous_value``. Send the log.
 """
 
 import re
+from datetime import UTC
 
+from normalize.audit import interpreted
 from normalize.audit.joined import joined
-from normalize.audit.record import HEAD, Record, read_record
+from normalize.audit.record import Record, read_record
 from normalize.audit.single import DATASET
+from normalize.times import zone
 from samlog.errors import BadEvent
 from samlog.event import Event, RawEvent
 
 NAME = "auditd"
-VERSION = 3
+VERSION = 4
 HINTS = frozenset({"linux_auditd", "auditd.log"})
 PROGRAMS = frozenset(
     {"auditd", "audispd", "audisp-syslog", "audit", "audisp", "audisp-remote", "kernel"}
@@ -64,7 +72,7 @@ def matches(raw: RawEvent) -> bool:
     """An audit id near the beginning of the line, or a record of a type unknown to the kernel."""
     begin = raw.body[:_HEAD_WITHIN]
     if "audit(" in begin:
-        return HEAD.search(begin) is not None
+        return interpreted.head_of(begin) is not None
     return begin.startswith("type=UNKNOWN[") and _NO_ID.fullmatch(begin) is not None
 
 
@@ -93,9 +101,27 @@ def parse(raw: RawEvent) -> Event:
 
 
 def read_records(raw: RawEvent) -> list[Record]:
-    """Returns the records in the lines of ``raw``."""
+    """Returns the records in the lines of ``raw``, also those that ausearch has interpreted."""
     lines = raw.body.split("\n", MAX_RECORDS)[:MAX_RECORDS]
-    return [record for line in lines if (record := read_record(line)) is not None]
+    records: list[Record] = []
+    printed = False
+    for line in lines:
+        if (found := _interpreted(raw, line)) is not None:
+            records.append(found)
+            printed = True
+        elif (record := read_record(line)) is not None:
+            records.append(record)
+    return interpreted.in_order(records) if printed else records
+
+
+def _interpreted(raw: RawEvent, line: str) -> Record | None:
+    found = interpreted.read_interpreted(line, zone(raw.tz) or UTC, raw.received_at)
+    if found is None:
+        return None
+    raw.tags += found.doubts
+    if found.record.epoch:
+        raw.fields["event.timezone"] = raw.tz
+    return found.record
 
 
 def set_tags(event: Event, raw: RawEvent) -> None:

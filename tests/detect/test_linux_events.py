@@ -1,4 +1,4 @@
-"""From a kernel's records to a rule that fires: auditd, joined, beside Sysmon for Linux."""
+"""From a kernel's records to a rule that fires: auditd, joined, beside LAUREL and Sysmon."""
 
 import posixpath
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from detect.engine import Engine
+from normalize.audit.record import read_record
 from normalize.frame import Normalizer
 from normalize.parse import parse_record
 from normalize.registry import Registry
@@ -55,6 +56,45 @@ def audit_records(image: str, command: str, serial: int = 1) -> list[str]:
         f"type=CWD {stamp} cwd={value('/srv/søren')}",
         f'type=PATH {stamp} item=0 name="{image}" inode=1 nametype=NORMAL',
         f"type=PROCTITLE {stamp} proctitle={command.replace(' ', chr(0)).encode().hex().upper()}",
+    ]
+
+
+def laurel_of(lines: Sequence[str]) -> bytes:
+    """Writes the event of audit records as LAUREL does: numbers as such, arguments as a list."""
+    sections: dict[str, list[dict[str, object]]] = {}
+    for line in lines:
+        record = read_record(line)
+        assert record is not None
+        fields: dict[str, object] = {
+            key: int(text) if text.isdecimal() else text for key, text in record.fields.items()
+        }
+        listed = [fields.pop(f"a{n}") for n in range(16) if f"a{n}" in fields]
+        if record.type == "SYSCALL":
+            fields |= {"ARGV": [f"0x{one}" for one in listed], "arch": f"0x{fields['arch']}"}
+        elif listed:
+            fields["ARGV"] = [str(one) for one in listed]
+        elif record.inner:
+            fields["msg"] = line.partition("msg='")[2].rstrip("'")
+        elif record.type == "PROCTITLE":
+            fields = {"ARGV": record.fields["proctitle"].split("\0")}
+        sections.setdefault(record.type, []).append(fields)
+    single = ("SYSCALL", "EXECVE", "CWD", "PROCTITLE")
+    written = {kind: found[0] if kind in single else found for kind, found in sections.items()}
+    return orjson.dumps({"ID": "1768048621.204:1"} | written)
+
+
+def interpreted(image: str, command: str) -> list[str]:
+    """Returns the lines of `audit_records` as ``ausearch -i`` prints them."""
+    stamp, words = "msg=audit(2026-01-10 12:37:01.204:1) :", command.split(" ")
+    arguments = " ".join(f"a{n}={word}" for n, word in enumerate(words))
+    return [
+        f"type=PROCTITLE {stamp} proctitle={command} ",
+        f"type=PATH {stamp} item=0 name={image} inode=1 nametype=NORMAL ",
+        f"type=CWD {stamp} cwd=/srv/søren ",
+        f"type=EXECVE {stamp} argc={len(words)} {arguments} ",
+        f"type=SYSCALL {stamp} arch=x86_64 syscall=execve success=yes exit=0 a0=0x55 a1=0x56 "
+        "a2=0x57 a3=0x8 items=2 ppid=11 pid=12 auid=søren uid=root gid=root euid=root tty=pts1 "
+        f"ses=12 comm={posixpath.basename(image)} exe={image} key=exec ",
     ]
 
 
@@ -123,6 +163,41 @@ def test_auditd_and_sysmon_of_one_process_fire_the_same_rules(
     by_audit = processes(ecs_engine, audit(audit_records(image, command)))
 
     assert by_audit == processes(ecs_engine, sysmon)
+
+
+@pytest.mark.parametrize(("image", "command"), COMMANDS)
+def test_laurel_and_auditd_of_one_process_fire_the_same_rules(
+    ecs_engine: Engine, audit: Audit, normalizer: Normalizer, image: str, command: str
+) -> None:
+    records = audit_records(image, command)
+    (by_laurel,) = parse_record(laurel_of(records), normalizer, received=NOW)
+
+    by_audit = fired(ecs_engine, audit(records))
+
+    assert fired(ecs_engine, by_laurel) == by_audit
+
+
+@pytest.mark.parametrize(("image", "command"), COMMANDS)
+def test_interpreted_and_raw_records_of_one_process_fire_the_same_rules(
+    ecs_engine: Engine, audit: Audit, image: str, command: str
+) -> None:
+    by_raw = fired(ecs_engine, audit(audit_records(image, command)))
+
+    assert fired(ecs_engine, audit(interpreted(image, command))) == by_raw
+
+
+def test_rules_on_a_parent_fire_on_laurel_which_names_it(
+    ecs_engine: Engine, audit: Audit, normalizer: Normalizer, sigmahq: Path
+) -> None:
+    (found,) = sigmahq.rglob("proc_creation_lnx_webshell_detection.yml")
+    title = yaml.safe_load(found.read_text(encoding="utf-8"))["title"]
+    records = audit_records("/usr/bin/whoami", "whoami")
+    document = orjson.loads(laurel_of(records))
+    document["SYSCALL"]["PPID"] = {"comm": "nginx", "exe": "/usr/sbin/nginx", "ppid": 1}
+    (by_laurel,) = parse_record(orjson.dumps(document), normalizer, received=NOW)
+
+    assert title in processes(ecs_engine, by_laurel)
+    assert title not in processes(ecs_engine, audit(records))
 
 
 def test_the_commands_of_the_pairs_fire_rules_at_all(ecs_engine: Engine, audit: Audit) -> None:
@@ -198,8 +273,10 @@ def test_rules_on_audit_records_fire_on_what_normalise_makes(
     (found,) = sigmahq.rglob(f"{rule}.yml")
     title = yaml.safe_load(found.read_text(encoding="utf-8"))["title"]
     (event,) = parse_record("\n".join(lines).encode(), normalizer, received=NOW)
+    (by_laurel,) = parse_record(laurel_of(lines), normalizer, received=NOW)
 
     assert title in fired(ecs_engine, event)
+    assert fired(ecs_engine, by_laurel) == fired(ecs_engine, event)
 
 
 def test_a_connection_of_audit_records_fires_rules_on_connections(
