@@ -15,12 +15,13 @@ of them holds a space; else `process.command_line` has them, and rules on `a0` .
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from normalize.audit.joined import joined
 from normalize.audit.laurel import CONTAINER, PARENT, Laurel, is_laurel, read_document
-from normalize.audit.single import timestamp
+from normalize.audit.record import Record
+from normalize.audit.single import lone, timestamp
 from normalize.parsers import auditd
 from normalize.vendor_object import set_leaves
 from samlog.errors import BadEvent
@@ -63,11 +64,26 @@ def parse(raw: RawEvent) -> Event:
     found = read_document(raw.json)
     if not found.records:
         raise BadEvent("no_audit_record", "its sections hold no objects")
-    event = joined(found.records)
+    event = _joined(found.records)
     if found.command_line:
         event["process.command_line"] = found.command_line
     _add(event, found)
     auditd.set_tags(event, raw)
+    return event
+
+
+def _joined(records: Sequence[Record]) -> Event:
+    """Returns the event of the records; a LOGIN among them says what happened, and to whom.
+
+    The kernel writes LOGIN with a SYSCALL, which is only how it was set; auditd's are two events.
+    """
+    login = next((record for record in records if record.type == "LOGIN"), None)
+    rest = [record for record in records if record is not login]
+    if login is None or not rest:
+        return joined(records)
+    event = {name: value for name, value in joined(rest).items() if not name.startswith("user.")}
+    event |= lone(login)
+    event["auditd.log.record_type"] = list(dict.fromkeys(record.type for record in records))
     return event
 
 
