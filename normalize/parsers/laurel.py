@@ -1,17 +1,17 @@
 """LAUREL: events of the Linux audit system as JSON, one object an event.
 
-Format: what the plug-in laurel(8) of auditd writes: `ID`, `NODE`, and an object or a list of
-objects for each type of record (`SYSCALL`, `EXECVE`, `CWD`, `PATH`, `SOCKADDR`, `PROCTITLE` ..).
-The documents are those that auditd's own records of the event give, with the same fields and the
-same dataset `auditd.log`, so that the same rules fire.
+Format: what the plug-in laurel(8) of auditd writes: ``ID``, ``NODE``, and an object or a list of
+objects for each type of record (``SYSCALL``, ``EXECVE``, ``CWD``, ``PATH``, ``SOCKADDR`` ..). The
+documents are those that auditd's own records of the event give, with the same fields and the same
+dataset ``auditd.log``, so that the same rules fire.
 
-Beyond them LAUREL tells the parent process: `process.parent.executable`, `process.parent.name`,
-`process.parent.start` from `PPID` (`PARENT_INFO` in older versions), so that rules that read
-ParentImage fire too; `process.env_vars` and `container.id`. Scripts, labels, groups and event ids
-of processes are in `auditd.laurel.*`.
+Beyond them LAUREL tells the parent process: ``process.parent.executable``, ``process.parent.name``,
+``process.parent.start`` from ``PPID`` (``PARENT_INFO`` in older versions), so that rules that read
+ParentImage fire too; ``process.env_vars`` and ``container.id``. Scripts, labels, groups and
+event ids of processes are in ``auditd.laurel.*``.
 
-Arguments that are written as one text only (`execve-argv = "string"`) are taken apart where none
-of them holds a space; else `process.command_line` has them, and rules on `a0` .. do not fire.
+Arguments that are written as one text only (``execve-argv = "string"``) are taken apart where none
+of them holds a space; else ``process.command_line`` has them, and rules on ``a0`` .. do not fire.
 """
 
 import re
