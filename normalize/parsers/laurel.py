@@ -37,10 +37,10 @@ CONTENT = "json"
 ORDER = 24
 KEYS = frozenset({"ID"})
 SPECIFICATION = (
-    "threathunters-io/laurel: laurel(8), laurel-about(7), laurel-audit-rules(7), json-format.md",
+    "threathunters-io/laurel: laurel(8), laurel-about(7), json-format.md, etc/laurel/config.toml",
 )
 SETTINGS = """
-Rules as for auditd; for parents also what laurel-audit-rules(7) has on `fork` and `clone`. In
+Rules as for auditd; for parents also what laurel-about(7) has on `fork` and `clone`. In
 config.toml: `[transform] execve-argv = ["array"]`, `[translate] universal = true, user-db = true`
 (as auditd's ENRICHED), `drop-raw = false`, `[enrich] pid = true, container = true`, and no
 `prefix`. Send the file that `[auditlog]` names, line by line; `line-prefix` may be `@cee: `. Do
