@@ -22,8 +22,8 @@ _RAW = re.compile(
     rb" msg=audit\(((\d{1,12}(?:\.\d{1,9})?):\d{1,10})\)"
 )
 _HEAD_WITHIN = 2_048
-_JOINED_BY = "auditd/"
-"""Beginning of ``samlog.parser`` where events may be single records."""
+_WHOLE = "laurel/"
+"""Beginning of ``samlog.parser`` where events are never single records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def label_parsed(message: Message, unit: str, event: Event) -> Label | None:
 
     LAUREL's events are whole, whatever an argument in them looks like.
     """
-    if not str(event.get("samlog.parser", "")).startswith(_JOINED_BY):
+    if str(event.get("samlog.parser", "")).startswith(_WHOLE):
         return None
     head = head_of(str(event.get("event.original", ""))[:_HEAD_WITHIN])
     if head is None or not _joinable(message, unit):

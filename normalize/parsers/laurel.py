@@ -1,26 +1,27 @@
 """LAUREL: events of the Linux audit system as JSON, one object an event.
 
-Format: what the plug-in laurel(8) of auditd writes: `ID`, `NODE`, and an object or a list of
-objects for each type of record (`SYSCALL`, `EXECVE`, `CWD`, `PATH`, `SOCKADDR`, `PROCTITLE` ..).
-The documents are those that auditd's own records of the event give, with the same fields and the
-same dataset `auditd.log`, so that the same rules fire.
+Format: what the plug-in laurel(8) of auditd writes: ``ID``, ``NODE``, and an object or a list of
+objects for each type of record (``SYSCALL``, ``EXECVE``, ``CWD``, ``PATH``, ``SOCKADDR`` ..). The
+documents are those that auditd's own records of the event give, with the same fields and the same
+dataset ``auditd.log``, so that the same rules fire.
 
-Beyond them LAUREL tells the parent process: `process.parent.executable`, `process.parent.name`,
-`process.parent.start` from `PPID` (`PARENT_INFO` in older versions), so that rules that read
-ParentImage fire too; `process.env_vars` and `container.id`. Scripts, labels, groups and event ids
-of processes are in `auditd.laurel.*`.
+Beyond them LAUREL tells the parent process: ``process.parent.executable``, ``process.parent.name``,
+``process.parent.start`` from ``PPID`` (``PARENT_INFO`` in older versions), so that rules that read
+ParentImage fire too; ``process.env_vars`` and ``container.id``. Scripts, labels, groups and
+event ids of processes are in ``auditd.laurel.*``.
 
-Arguments that are written as one text only (`execve-argv = "string"`) are taken apart where none
-of them holds a space; else `process.command_line` has them, and rules on `a0` .. do not fire.
+Arguments that are written as one text only (``execve-argv = "string"``) are taken apart where none
+of them holds a space; else ``process.command_line`` has them, and rules on ``a0`` .. do not fire.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from normalize.audit.joined import joined
 from normalize.audit.laurel import CONTAINER, PARENT, Laurel, is_laurel, read_document
-from normalize.audit.single import timestamp
+from normalize.audit.record import Record
+from normalize.audit.single import lone, timestamp
 from normalize.parsers import auditd
 from normalize.vendor_object import set_leaves
 from samlog.errors import BadEvent
@@ -36,10 +37,10 @@ CONTENT = "json"
 ORDER = 24
 KEYS = frozenset({"ID"})
 SPECIFICATION = (
-    "threathunters-io/laurel: laurel(8), laurel-about(7), laurel-audit-rules(7), json-format.md",
+    "threathunters-io/laurel: laurel(8), laurel-about(7), json-format.md, etc/laurel/config.toml",
 )
 SETTINGS = """
-Rules as for auditd; for parents also what laurel-audit-rules(7) has on `fork` and `clone`. In
+Rules as for auditd; for parents also what laurel-about(7) has on `fork` and `clone`. In
 config.toml: `[transform] execve-argv = ["array"]`, `[translate] universal = true, user-db = true`
 (as auditd's ENRICHED), `drop-raw = false`, `[enrich] pid = true, container = true`, and no
 `prefix`. Send the file that `[auditlog]` names, line by line; `line-prefix` may be `@cee: `. Do
@@ -63,11 +64,26 @@ def parse(raw: RawEvent) -> Event:
     found = read_document(raw.json)
     if not found.records:
         raise BadEvent("no_audit_record", "its sections hold no objects")
-    event = joined(found.records)
+    event = _joined(found.records)
     if found.command_line:
         event["process.command_line"] = found.command_line
     _add(event, found)
     auditd.set_tags(event, raw)
+    return event
+
+
+def _joined(records: Sequence[Record]) -> Event:
+    """Returns the event of the records; a LOGIN among them says what happened, and to whom.
+
+    The kernel writes LOGIN with a SYSCALL, which is only how it was set; auditd's are two events.
+    """
+    login = next((record for record in records if record.type == "LOGIN"), None)
+    rest = [record for record in records if record is not login]
+    if login is None or not rest:
+        return joined(records)
+    event = {name: value for name, value in joined(rest).items() if not name.startswith("user.")}
+    event |= lone(login)
+    event["auditd.log.record_type"] = list(dict.fromkeys(record.type for record in records))
     return event
 
 

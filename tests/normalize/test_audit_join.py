@@ -199,6 +199,20 @@ def test_records_that_syslog_carried_are_joined(step: NormalizeStep) -> None:
     assert event["process.args_count"] == 2
 
 
+def test_records_are_joined_whichever_parser_of_ours_read_them(step: NormalizeStep) -> None:
+    head = b"Jan 10 13:37:01 web1 kernel: audit: "
+    batch = [
+        Message(
+            "samlog.raw.enheda", 0, offset, b"k", head + line, {"source": b"kernel"}, APPENDED_MS
+        )
+        for offset, line in enumerate(lines(1))
+    ]
+    assert run(step, batch) == []
+    (event,) = decode(step.flush())
+    assert event["samlog.parser"].startswith("kernel/")
+    assert event["event.action"] == "executed"
+
+
 def test_records_in_an_agents_envelope_are_joined(step: NormalizeStep) -> None:
     agent = {"@timestamp": "2026-01-10T12:40:00.000Z", "agent": {"type": "filebeat"}}
     wrapped = [orjson.dumps(agent | {"message": line.decode()}) for line in lines(7)]

@@ -140,6 +140,21 @@ def test_an_address_in_the_words_of_auditd_is_read_too(one: One) -> None:
     assert event["destination.port"] == 443
 
 
+def test_a_log_in_is_that_of_its_record_though_a_call_stands_beside_it(one: One) -> None:
+    login = {"pid": 7, "uid": 0, "old-auid": 4294967295, "auid": 1004, "old-ses": 1, "ses": 2}
+    login |= {"res": 1, "UID": "root", "OLD-AUID": "unset", "AUID": "søren"}
+    call = {"arch": "0xc000003e", "syscall": 1, "pid": 7, "uid": 0, "UID": "root", "comm": "cron"}
+    text = "pid=7 uid=0 old-auid=4294967295 auid=1004 old-ses=1 ses=2 res=1"
+    raw = one(f'type=LOGIN {HEAD} {text}\x1dUID="root" OLD-AUID="unset" AUID="søren"')
+
+    event = one(document(LOGIN=[login], SYSCALL=call))
+
+    said = [name for name in raw if name.startswith(("user.", "event.ac", "event.ca", "event.ty"))]
+    assert {name: event.get(name) for name in said} == {name: raw[name] for name in said}
+    assert event["auditd.log.record_type"] == ["LOGIN", "SYSCALL"]
+    assert event["process.name"] == "cron"
+
+
 def test_what_user_space_sent_is_read_as_in_its_record(one: One) -> None:
     text = 'op=PAM:authentication acct=426AC3B8726E exe="/usr/bin/su" addr=::1 res=failed'
     values = {"pid": 1, "uid": 0, "auid": 4294967295, "msg": text.replace("%", "%25")}
