@@ -16,11 +16,12 @@ from starlette.requests import ClientDisconnect
 
 from ingest.content import CHUNK
 from ingest.inbox import Inbox
-from ingest.listen import bind, parse_listen, peer_name
+from ingest.listen import bind, peer_name
 from ingest.retries import Attempt, Retries
 from ingest.source import Captured, Context, received
 from ingest.sources.http import Config
 from ingest.split import JsonSplitter, LineSplitter, Piece
+from samlog.address import parse_listen
 from samlog.event import H_ORIGIN, H_PEER, H_RECEIVED
 
 STREAMS = 16

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from samlog.address import Listen, Url
 from samlog.store.base import PLATFORM_UNIT
 
 UNIT_PATTERN = r"^[a-z][a-z0-9]{0,29}$"
@@ -88,7 +89,7 @@ class ElasticsearchStoreConfig(Model):
     """Events in data streams of an Elasticsearch 8 or 9."""
 
     type: Literal["elasticsearch"]
-    urls: list[str] = Field(min_length=1)
+    urls: list[Url] = Field(min_length=1)
     """Addresses of nodes: ``https://es1:9200``."""
     api_key_file: Path | None = None
     """File that holds the encoded API key; wins over ``username``."""
@@ -161,7 +162,7 @@ class Limits(Model):
 
 
 class Http(Model):
-    listen: str = "127.0.0.1:9600"
+    listen: Listen = "127.0.0.1:9600"
     """Where /metrics, /livez and /readyz answer; port 0 takes a free one."""
 
 

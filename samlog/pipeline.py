@@ -15,12 +15,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, create_model
 
 from samlog import __version__, configfile
+from samlog.address import parse_listen
 from samlog.bus.base import Bus, Producer
 from samlog.clock import Clock, SystemClock
 from samlog.config import (
@@ -98,11 +100,44 @@ def load_settings(config: str | None, environ: Mapping[str, str] = os.environ) -
             ),
             path=str(loaded.files[0]),
         )
+    _check_addresses(settings)
     labels = [sink.label for sink in settings.sinks]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise ConfigError(f"sinks: two are called '{twice[0]}'; give each a name: of its own")
     return loaded
+
+
+def check_parsers(settings: Settings) -> None:
+    """Raises `ConfigError` where ``source:`` names no parser: nobody would notice."""
+    from normalize.registry import Registry
+
+    wanted = {n: s.source for n, s in enumerate(settings.sources) if s.source}
+    known = sorted(Registry().hints()) if wanted else []
+    for number, name in wanted.items():
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            text = f"did you mean '{near[0]}'?" if near else "see: samlog list parsers"
+            raise ConfigError(f"sources.{number}.source: no parser is called '{name}'; {text}")
+
+
+def _check_addresses(settings: Settings) -> None:
+    """Raises `ConfigError` where two would listen on one port: none of the sources could start."""
+    taken: dict[tuple[str, int], list[tuple[str, str]]] = {}
+    listeners = [("http.listen", "tcp", settings.http.listen)]
+    for number, one in enumerate(settings.sources):
+        address = getattr(one, "listen", None)
+        wanted = getattr(one, "protocol", "tcp")
+        kinds = ("udp", "tcp") if wanted == "both" else (wanted,)
+        listeners += [(f"sources.{number}.listen", kind, address) for kind in kinds if address]
+    for key, kind, address in listeners:
+        host, port = parse_listen(address)
+        for other_host, other_key in taken.setdefault((kind, port), []):
+            if port and (host == other_host or {host, other_host} & {"0.0.0.0", "::"}):  # noqa: S104
+                raise ConfigError(
+                    f"{key} and {other_key} are both {kind.upper()} port {port}; give one another"
+                )
+        taken[kind, port].append((host, key))
 
 
 def chosen(stages: Sequence[str]) -> list[str]:

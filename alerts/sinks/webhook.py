@@ -18,6 +18,7 @@ import orjson
 from pydantic import Field
 
 from alerts.sink import SinkConfig
+from samlog.address import Url
 from samlog.errors import BadEvent, Unavailable
 from samlog.secrets import read_secret
 
@@ -38,7 +39,7 @@ MEND = {
 class Config(SinkConfig):
     batch: ClassVar[int] = 1
     type: Literal["webhook"] = "webhook"
-    url: str = Field(pattern=r"^https?://")
+    url: Url = Field(pattern=r"^https?://[^/]")
     """Where alerts are posted."""
     token_file: Path | None = None
     """File with a bearer token; read for every alert, so that it may be renewed at any time."""

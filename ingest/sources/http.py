@@ -28,8 +28,8 @@ from typing import Literal
 from pydantic import Field
 
 from ingest import source
-from ingest.listen import Listen
 from ingest.source import Context, Source
+from samlog.address import Listen
 
 
 class Config(source.Config):

@@ -37,8 +37,9 @@ from ingest import source
 from ingest.cut import cut
 from ingest.framing import Framer, Message, without_line_end
 from ingest.inbox import Inbox
-from ingest.listen import Listen, bind, parse_listen, peer_name
+from ingest.listen import bind, peer_name
 from ingest.source import Captured, Context, received
+from samlog.address import Listen, parse_listen
 from samlog.event import H_ORIGIN, H_PEER, H_RECEIVED
 
 log = structlog.get_logger(__name__)

@@ -1,6 +1,7 @@
 """The command ``samlog``: finds the verb, turns errors into sentences and exit codes."""
 
 import difflib
+import io
 import os
 import sys
 from importlib import import_module
@@ -115,6 +116,10 @@ def exit_code(error: SamlogError) -> Exit:
 
 def main() -> None:
     """Runs the command line; the only place where errors become exit codes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal may be told to be latin-1; what it has not is escaped, not fatal.
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = samlog.main(standalone_mode=False, prog_name="samlog")
         sys.exit(code if isinstance(code, int) else Exit.DONE)

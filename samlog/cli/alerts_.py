@@ -1,6 +1,7 @@
 """``samlog alerts``: what the pipeline found, and what people decided about it."""
 
 import getpass
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -9,8 +10,17 @@ import click
 import orjson
 
 from alerts.outbox import TOPIC, Outbox
+from alerts.register import STATUSES
 from samlog import pipeline
-from samlog.cli.common import Examples, config_option, emit, json_option, summary, table
+from samlog.cli.common import (
+    Examples,
+    check_units,
+    config_option,
+    emit,
+    json_option,
+    summary,
+    table,
+)
 from samlog.cli.search_ import moment
 from samlog.clock import iso_ms
 from samlog.config import Settings
@@ -32,13 +42,23 @@ def command() -> None:
     "ls", help="\b\nExample: samlog alerts ls --unit enheda\n\nList alerts, newest first."
 )
 @click.option("--unit", "units", multiple=True, help="Only this unit; may be repeated.")
-@click.option("--status", default="", help="Only this status: new, acknowledged, closed …")
-@click.option("--limit", default=50, show_default=True, help="At most this many.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only this status.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="At most this many.",
+)
 @config_option
 @json_option
-def ls(units: tuple[str, ...], status: str, limit: int, config: str | None, as_json: bool) -> int:
-    with pipeline.alert_register(pipeline.load_settings(config).settings) as register:
-        rows = list(register.rows(units=units, status=status, limit=limit))
+def ls(
+    units: tuple[str, ...], status: str | None, limit: int, config: str | None, as_json: bool
+) -> int:
+    settings = pipeline.load_settings(config).settings
+    check_units(settings, units)
+    with pipeline.alert_register(settings) as register:
+        rows = list(register.rows(units=units, status=status or "", limit=limit))
     if as_json:
         emit(rows)
     else:
@@ -107,12 +127,20 @@ def _change(status: str) -> Callable[..., int]:
     def change(id: str, cause: str, note: str, actor: str, config: str | None) -> int:
         with pipeline.alert_register(pipeline.load_settings(config).settings) as register:
             now = pipeline.system_clock().now()
-            register.change(id, status, actor or getpass.getuser(), now, cause=cause, note=note)
+            register.change(id, status, actor or _user(), now, cause=cause, note=note)
             full = register.resolve(id)
         summary(f"{full}: {status}; the next revision tells it to every sink")
         return Exit.DONE
 
     return change
+
+
+def _user() -> str:
+    """Returns who runs this; a container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 for verb, status_, example in (

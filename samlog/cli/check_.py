@@ -30,6 +30,7 @@ CONNECT = (doctor_servers.check_bus, doctor_servers.check_store, doctor_sinks.ch
 def command(file: str | None, connect: bool, show: bool, no_rules: bool, as_json: bool) -> int:
     pipeline.refuse_foreign_packages()
     loaded = pipeline.load_settings(file)
+    pipeline.check_parsers(loaded.settings)
     if show:
         _print(loaded, as_json)
     refused = 0 if no_rules else _compile_rules(loaded)

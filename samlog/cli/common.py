@@ -8,8 +8,12 @@ import click
 import orjson
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from samlog.config import Settings
+from samlog.errors import ConfigError
 from samlog.log import harmless
+from samlog.store.base import PLATFORM_UNIT
 
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 
@@ -81,12 +85,24 @@ def console() -> Console:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
     """Prints a table for people; cell text is made harmless, long text is cut by the terminal."""
-    shown = Table(title=title or None, box=None, header_style="bold", pad_edge=False)
+    # Text and not str: of a str rich obeys [markup] and replaces :names: of emoji.
+    heading = Text(title) if title else None
+    shown = Table(title=heading, box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        shown.add_column(column, no_wrap=True, overflow="ellipsis")
+        shown.add_column(Text(column), no_wrap=True, overflow="ellipsis")
     for row in rows:
-        shown.add_row(*(harmless(str(cell), 300).replace("[", "\\[") for cell in row))
+        shown.add_row(*(Text(harmless(str(cell), 300)) for cell in row))
     console().print(shown)
+
+
+def check_units(settings: Settings, units: Iterable[str]) -> None:
+    """Raises `ConfigError` for a unit that the configuration does not have; "" is none asked for.
+
+    Alerts may be of the platform, dead letters of nobody (``-``).
+    """
+    for unit in units:
+        if unit not in ("", "-", PLATFORM_UNIT, *settings.units):
+            raise ConfigError(f"unknown unit '{unit}'; known: {', '.join(settings.units)}")
 
 
 def summary(line: str) -> None:

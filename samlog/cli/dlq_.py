@@ -12,7 +12,16 @@ import click
 
 from samlog import pipeline
 from samlog.bus.base import Bus, Message, Producer, Record, TopicPartition
-from samlog.cli.common import Examples, config_option, emit, json_option, number, summary, table
+from samlog.cli.common import (
+    Examples,
+    check_units,
+    config_option,
+    emit,
+    json_option,
+    number,
+    summary,
+    table,
+)
 from samlog.cli.search_ import moment
 from samlog.config import Settings
 from samlog.errors import ConfigError, Exit
@@ -96,6 +105,7 @@ def ls(
     unit: str, reason: str, each: bool, everything: bool, config: str | None, as_json: bool
 ) -> int:
     with opened(config) as here:
+        check_units(here.settings, [unit])
         rows = [
             row(message, here.handled.how(message))
             for message in here.letters(unit, reason, everything=everything)
@@ -182,8 +192,7 @@ def replay(
     first_ms = moment(since, now).timestamp() * 1000 if since else 0
     end_ms = moment(until, now).timestamp() * 1000 if until else float("inf")
     with opened(config) as here:
-        if unit and unit not in here.settings.units:
-            raise ConfigError(f"unknown unit '{unit}'; known: {', '.join(here.settings.units)}")
+        check_units(here.settings, [unit])
         found = _raw_records(here, unit) if raw else here.letters(unit, reason, everything=again)
         chosen = (m for m in found if first_ms <= _received_ms(m) < end_ms)
         letters = _letters_of_raw(here, unit) if raw and not dry_run else {}

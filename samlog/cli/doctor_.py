@@ -50,6 +50,7 @@ def examine(
         return [Finding("install", str(error), step, Exit.CONFIG)]
     try:
         loaded = pipeline.load_settings(config)
+        pipeline.check_parsers(loaded.settings)
     except ConfigError as error:
         step = f"correct it, then: samlog check {config or ''}".rstrip()
         if "samlog init" in str(error):

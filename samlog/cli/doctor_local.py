@@ -8,8 +8,9 @@ from pathlib import Path
 
 from detect.ledger import Books
 from detect.overlay import Entry, Overlays
-from ingest.listen import bind, parse_listen
+from ingest.listen import bind
 from samlog import pipeline, status
+from samlog.address import parse_listen
 from samlog.cli.doctor_sinks import check_sinks
 from samlog.cli.finding import Check, Finding, Surroundings
 from samlog.config import EmbeddedBusConfig, EmbeddedStoreConfig, Settings

@@ -92,6 +92,11 @@ def look(checks: Iterable[Check], around: Surroundings) -> list[Finding]:
             findings.append(
                 Finding(about, str(error), "see the cause; then: samlog doctor", exit_of(error))
             )
+        except OSError as error:
+            about = check.__name__.removeprefix("check_")
+            what = f"{error.filename or 'a file'} cannot be looked at: {error.strerror or error}"
+            step = "run samlog doctor as the user that runs samlog, or give this one the rights"
+            findings.append(Finding(about, what, step, Exit.CONFIG))
     return findings
 
 

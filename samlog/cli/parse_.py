@@ -9,6 +9,7 @@ from normalize.frame import Normalizer
 from normalize.parse import as_message, parse_envelope_line
 from normalize.registry import Registry
 from normalize.step import NormalizeStep
+from normalize.times import zone
 from samlog import pipeline
 from samlog.cli.common import number, summary
 from samlog.cli.files import read_files
@@ -36,6 +37,10 @@ def command(files: tuple[str, ...], source: str, envelope: bool, no_hints: bool,
         raise ConfigError(
             f"no parser is called '{source}'; see: samlog list parsers "
             f"(known: {', '.join(sorted(registry.hints()))})"
+        )
+    if zone(tz) is None:
+        raise ConfigError(
+            f"--tz: there is no zone '{tz}'; write it like Europe/Copenhagen or +01:00"
         )
     normalizer = Normalizer({}, registry, hints=not no_hints, tz=tz)
     step = NormalizeStep(normalizer)

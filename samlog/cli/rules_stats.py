@@ -12,7 +12,7 @@ from detect.ledger import Books
 from detect.overlay import Entry
 from detect.reload import RuleSet
 from samlog import pipeline, status
-from samlog.cli.common import config_option, emit, json_option, number, summary, table
+from samlog.cli.common import check_units, config_option, emit, json_option, number, summary, table
 from samlog.config import Settings
 from samlog.errors import Exit
 
@@ -35,6 +35,7 @@ Row = dict[str, Any]
 def stats(unit: str | None, days: int, everything: bool, config: str | None, as_json: bool) -> int:
     pipeline.refuse_foreign_packages()
     settings = pipeline.load_settings(config).settings
+    check_units(settings, [unit or ""])
     today = pipeline.system_clock().now().date()
     books = Books(settings.state_path)
     loaded = pipeline.load_rule_set(settings)
@@ -147,7 +148,13 @@ def _cell(value: Any) -> str:
 @click.option("--unit", help="Only of this unit.")
 @click.option("--rule", help="Only of this rule (id).")
 @click.option("--entry", help="Only by this filter or overlay entry (id).")
-@click.option("--limit", default=100, show_default=True, help="At most this many.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="At most this many.",
+)
 @config_option
 @json_option
 def suppressed(
@@ -159,7 +166,9 @@ def suppressed(
     as_json: bool,
 ) -> int:
     pipeline.refuse_foreign_packages()
-    books = Books(pipeline.load_settings(config).settings.state_path)
+    settings = pipeline.load_settings(config).settings
+    check_units(settings, [unit or ""])
+    books = Books(settings.state_path)
     columns = ("detected", "unit", "title", "kind", "entry", "owner", "reason", "event_id",
                "stream", "timestamp", "rule", "id")  # fmt: skip
     asked = {

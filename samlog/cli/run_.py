@@ -59,6 +59,7 @@ def command(
         raise click.UsageError("--finish goes with --until-idle")
     pipeline.refuse_foreign_packages()
     loaded = pipeline.load_settings(config)
+    pipeline.check_parsers(loaded.settings)
     code, told, seconds = run(
         loaded,
         pipeline.chosen(stages),

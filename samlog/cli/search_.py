@@ -42,7 +42,13 @@ def moment(text: str, now: datetime) -> datetime:
 @click.option("--until", help="End of time (exclusive), written likewise.")
 @click.option("--unit", "units", multiple=True, help="Only this unit; may be repeated.")
 @click.option("--dataset", "datasets", multiple=True, help="Only this dataset, e.g. system.auth.")
-@click.option("--limit", default=100, show_default=True, help="At most this many; 0 = all.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="At most this many; 0 = all, of --by at most 10,000.",
+)
 @click.option("--count", "only_count", is_flag=True, help="Only the number of hits.")
 @click.option("--by", metavar="FIELD", help="Count the values of a field instead.")
 @config_option
@@ -67,10 +73,12 @@ def command(
     asked = Query(
         query,
         units or tuple(settings.units),
-        since=moment(since, clock.now()) if since else None,
-        until=moment(until, clock.now()) if until else None,
+        since=moment(since, clock.now()) if since is not None else None,
+        until=moment(until, clock.now()) if until is not None else None,
         streams=datasets,
     )
+    if asked.since is not None and asked.until is not None and asked.since >= asked.until:
+        raise ConfigError(f"--since {since} is not before --until {until}: nothing lies between")
     store = pipeline.open_store(settings, clock)
     try:
         return answer(store, asked, limit, only_count, by, as_json, clock)

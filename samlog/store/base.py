@@ -14,19 +14,28 @@ touch its neighbours. A busy or absent server raises `Unavailable` for the whole
 documents may have been written, and the batch is to be repeated with ``maybe_seen=True``.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
+from samlog.errors import ConfigError
 from samlog.event import Event
 
+DATASET = re.compile(r"[a-z0-9_][a-z0-9_.]{0,99}")
 PLATFORM_UNIT = "samlog"
 """Namespace of what belongs to no unit: dead letters whose unit is unknown or not configured.
 
 Every store takes it beside the configured units; only the platform's operators search it.
 """
+
+
+def check_dataset(name: str) -> None:
+    """Raises `ConfigError` for a name that could reach beyond one dataset."""
+    if not DATASET.fullmatch(name):
+        raise ConfigError(f"{name!r} is no dataset, such as system.auth")
 
 
 class Document(NamedTuple):

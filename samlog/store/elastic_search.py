@@ -14,10 +14,10 @@ import orjson
 
 from samlog.clock import iso_ms
 from samlog.errors import ConfigError
-from samlog.store.base import Bucket, Hit, Page, Query
+from samlog.store.base import Bucket, Hit, Page, Query, check_dataset
 from samlog.store.elastic_client import Server
 from samlog.store.elastic_mapping import DOCUMENT_ID
-from samlog.store.elastic_streams import check_dataset, pattern, stream_of
+from samlog.store.elastic_streams import pattern, stream_of
 from samlog.store.query import check_countable
 from samlog.store.query_elastic import to_elastic
 

@@ -12,11 +12,11 @@ from itertools import groupby
 from samlog.clock import Clock, iso_ms
 from samlog.errors import ConfigError
 from samlog.event import Event
+from samlog.store.base import DATASET
 from samlog.store.elastic_client import Server
 from samlog.store.fields import TIME_OF_RECEIPT
 
 UNIT = re.compile(r"[a-z][a-z0-9]{0,29}")
-DATASET = re.compile(r"[a-z0-9_][a-z0-9_.]{0,99}")
 STREAM = re.compile(rf"logs-({DATASET.pattern})-({UNIT.pattern})")
 _BACKING = re.compile(r"\.ds-(.+)-\d{4}\.\d{2}\.\d{2}-(\d{6,})")
 
@@ -49,12 +49,6 @@ def pattern(units: Iterable[str]) -> str:
         if not UNIT.fullmatch(name):
             raise ConfigError(f"{name!r} is no unit: lower-case letters and digits, at most 30")
     return ",".join(f"logs-*-{name}" for name in names)
-
-
-def check_dataset(name: str) -> None:
-    """Raises `ConfigError` for a name that could reach beyond one dataset."""
-    if not DATASET.fullmatch(name):
-        raise ConfigError(f"{name!r} is no dataset, such as system.auth")
 
 
 def stream_of(index: str) -> str:

@@ -235,6 +235,12 @@ class EmbeddedStore:
                 with panics():
                     documents += sum(DayReader(folder.day_path(day)).probe().values())
             except (OSError, ValueError) as error:
+                if not os.access(folder.day_path(day), os.R_OK | os.W_OK | os.X_OK):
+                    health.problems.append(
+                        f"the index of {day} in {folder.day_path(day)} cannot be opened with the "
+                        "rights of this user; reading takes a lock file there"
+                    )
+                    continue
                 health.problems.append(
                     f"the index of {day} in {folder.day_path(day)} is damaged "
                     f"({first_line(error)}): move it away and replay that day from the bus"

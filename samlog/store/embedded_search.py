@@ -10,7 +10,7 @@ import orjson
 import tantivy
 
 from samlog.errors import ConfigError
-from samlog.store.base import Bucket, Hit, Page, Query
+from samlog.store.base import Bucket, Hit, Page, Query, check_dataset
 from samlog.store.embedded_day import Candidate, DayReader, Found, Position
 from samlog.store.embedded_letters import is_cut
 from samlog.store.embedded_query import all_of
@@ -141,6 +141,8 @@ def _wanted(reader: DayReader, node: Node, query: Query) -> tantivy.Query:
     translator = reader.translator
     parts = [translator.query(node), reader.units(query.units)]
     if query.streams:
+        for name in query.streams:
+            check_dataset(name)
         names = [f"logs-{name}-{unit}" for name in query.streams for unit in query.units]
         parts.append(reader.streams(names))
     if query.since is not None or query.until is not None:

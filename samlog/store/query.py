@@ -1,7 +1,9 @@
 """The query language: Lucene syntax, with one meaning in every event store.
 
 A term without a field is looked for in `DEFAULT_FIELDS`. Terms side by side must all be there;
-AND binds tighter than OR, and OR tighter than side by side: ``a OR b c`` is ``(a OR b) AND c``.
+AND binds tighter than OR, and OR tighter than side by side: ``a OR b c`` is ``(a OR b) AND c``;
+``&&`` and ``||`` are AND and OR. What Lucene reads in a way that nobody means is refused: ``and``
+in small letters, paths without quotation marks, single backslashes.
 Case never matters. A keyword is compared as a whole, so parts need wildcards; ``message`` holds
 words. Addresses take networks (``source.ip:10.0.0.0/8``), numbers and times take ranges
 (``[a TO b]``, ``{a TO b}``, ``>=``), and a time as exact as it is written (a day is a whole day).
@@ -10,6 +12,7 @@ words. Addresses take networks (``source.ip:10.0.0.0/8``), numbers and times tak
 Fuzzy terms, proximity and boosts are refused: there is no score, hits are sorted by time.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -21,7 +24,7 @@ from samlog.errors import ConfigError
 from samlog.store import query_terms as terms
 from samlog.store.fields import DECLARED, DEFAULT_FIELDS, Kind, kind
 from samlog.store.query_pattern import MAX_PATTERN, MAX_REPEAT, regex, unescape, wildcard
-from samlog.store.query_tree import All, And, Below, Exists, Like, Matches, Node, Not, Or
+from samlog.store.query_tree import All, And, Below, Exists, Gap, Like, Matches, Node, Not, Or
 
 MAX_LENGTH = 4096
 """Longest query that people type, in characters."""
@@ -54,6 +57,12 @@ _UNSUPPORTED = {
     tree.Boost: "a boost (^)",
 }
 _SIGNS = (tree.Prohibit, tree.Plus)
+_SYMBOLS = re.compile(
+    r"""(?x) "(?:\\.|[^"\\])*" | /(?:\\.|[^/\\])*/ | \\. | (?<![^\s()]) (&&|\|\|) (?![^\s()])"""
+)
+_WORDS = {"&&": "AND", "||": "OR"}
+_BARE = re.compile(r"(?<!\\)(?:\\\\)*\\[^\W_]")
+"""A backslash before a letter or digit: in Lucene it is dropped, people mean a path."""
 
 
 def parse(text: str, limits: Limits = PEOPLE) -> Node:
@@ -67,6 +76,8 @@ def parse(text: str, limits: Limits = PEOPLE) -> Node:
         raise ConfigError(f"a query has at most {limits.length} characters, this one {len(text)}")
     if not text.strip():
         return All()
+    if limits is PEOPLE:
+        text = _SYMBOLS.sub(lambda found: _WORDS.get(found[1], found[0]), text)
     try:
         parsed = luqum_parse(text)
     except (ArithmeticError, ValueError) as error:
@@ -144,6 +155,11 @@ class _Reader:
     def _in_field(self, item: Any, name: str, depth: int) -> Node:
         inner = item.expr
         if name == "_exists_" and isinstance(inner, tree.Word | tree.Phrase):
+            if isinstance(inner, tree.Word) and any(
+                isinstance(p, Gap) for p in wildcard(inner.value)
+            ):
+                text = "a field's name takes no wildcards; _exists_:user asks for all below user"
+                raise self._error(inner, text)
             return self._count(Exists(_plain(inner)))
         if name == "*":
             return self.node(inner, None, depth + 1)
@@ -158,31 +174,20 @@ class _Reader:
         return self.node(inner, name.removesuffix(".caseless"), depth + 1)
 
     def _all(self, items: Sequence[Any], field: str | None, depth: int) -> Node:
-        """All must match; ``a || b`` between them is one condition, as ``a OR b`` is."""
-        groups: list[list[Any]] = []
-        joined = False
-        for item in items:
-            word = item.value if isinstance(item, tree.Word) else ""
-            if word == "&&":
-                continue
-            if word == "||":
-                if not groups:
-                    raise self._error(item, "|| has nothing before it")
-                joined = True
-            elif joined:
-                groups[-1].append(item)
-                joined = False
-            else:
-                groups.append([item])
-        if joined:
-            raise self._error(items[-1], "|| has nothing after it")
+        """All must match."""
         parts: list[Node] = []
         negate = False
-        for group in groups:
-            if len(group) == 1 and isinstance(group[0], tree.Word) and group[0].value == "!":
+        for item in items:
+            word = item.value if isinstance(item, tree.Word) else ""
+            if word == "!":
                 negate = True
                 continue
-            part = self._any(group, field, depth)
+            if self._limits is PEOPLE and word in ("and", "or", "not"):
+                text = (
+                    f"write {word.upper()} in capitals, or in quotation marks if it is looked for"
+                )
+                raise self._error(item, text)
+            part = self._any([item], field, depth)
             parts.append(Not(part) if negate else part)
             negate = False
         if negate:
@@ -205,12 +210,24 @@ class _Reader:
     def _leaf(self, item: Any, field: str | None) -> Node:
         if type(item) in _UNSUPPORTED:
             raise self._error(item, f"{_UNSUPPORTED[type(item)]} is not supported")
+        if self._limits is PEOPLE:
+            self._check_meant(item)
         try:
             if field is None:
                 return self._anywhere(item)
             return self._count(self._condition(item, field))
         except ValueError as error:
             raise self._error(item, str(error)) from error
+
+    def _check_meant(self, item: Any) -> None:
+        """Raises `ConfigError` for a path that Lucene takes for something else, without a word."""
+        if isinstance(item, tree.Regex):
+            behind = self._text[item.pos + len(item.value) :][:1]
+            if behind and not behind.isspace() and behind != ")":
+                text = 'a path with slashes needs quotation marks: field:"/etc/passwd"'
+                raise self._error(item, text)
+        elif isinstance(item, tree.Word | tree.Phrase) and _BARE.search(item.value):
+            raise self._error(item, "a backslash is written \\\\, as in C:\\\\Windows")
 
     def _anywhere(self, item: Any) -> Node:
         """Looks in the default fields; those that cannot hold such a value are left out."""

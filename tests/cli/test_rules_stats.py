@@ -165,7 +165,7 @@ def test_suppressed_matches_are_listed_newest_first(
         (("--unit", "enhedb"), ["event3", "event2"]),
         (("--rule", OTHER_ID), []),
         (("--entry", "e1", "--limit", "1"), ["event3"]),
-        (("--unit", "x' OR '1'='1"), []),
+        (("--rule", "x' OR '1'='1"), []),
     ],
 )
 def test_suppressed_matches_are_chosen_by_unit_rule_and_entry(

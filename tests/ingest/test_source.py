@@ -6,8 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from ingest.checkpoint import Checkpoints
-from ingest.listen import _refused, parse_listen, peer_name
+from ingest.listen import _refused, peer_name
 from ingest.source import types
+from samlog.address import parse_listen
 from samlog.errors import ConfigError
 
 
