@@ -17,7 +17,7 @@ _LATE = {"cased": 1, "all": 2, "neq": 3}
 
 _OTHER_DASH = re.compile(r"\B[\u2013\u2014\u2015]\b")
 
-_EXACT = 2**53
+EXACT = 2**53
 """pySigma keeps integers by way of a float, which is exact up to here."""
 _AS_NUMBERS = frozenset({"gt", "gte", "lt", "lte"})
 
@@ -57,7 +57,7 @@ def _values(value: Any, chain: frozenset[str]) -> Any:
         return [_values(part, chain) for part in value]
     if isinstance(value, str):
         return _OTHER_DASH.sub("-", value) if "windash" in chain else value
-    if isinstance(value, int) and abs(value) > _EXACT and not chain & _AS_NUMBERS:
+    if isinstance(value, int) and abs(value) > EXACT and not chain & _AS_NUMBERS:
         return str(value)
     return value
 

@@ -7,8 +7,11 @@ zeros written as single digits, as Sysmon writes it.
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
+from detect.search.regex import MAX_TEXT
+from detect.search.syntax import with_gaps
 from samlog.errors import RuleError
 
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _MAPPED = "::ffff:"
 MAX_FORMS = 520
 """Wildcards that one network may stand for: all values of half a part of an IPv6 address, twice."""
@@ -21,12 +24,48 @@ def address_forms(network: str) -> list[str]:
     too many values would have to be named.
     """
     found = ip_network(network)
+    found = _mapped(found) or found
     if isinstance(found, IPv4Network):
         return list(_version_4(found))
-    mapped = found.network_address.ipv4_mapped
-    if mapped is not None and found.prefixlen >= 96:
-        return list(_version_4(IPv4Network((mapped, found.prefixlen - 96))))
     return list(dict.fromkeys(_version_6(found)))
+
+
+def any_form(network: str) -> str:
+    """Returns wildcards for every way in which an address of ``network`` may be written.
+
+    And for much else: rules take outer spaces, a zone, and IPv4 in all forms of IPv6.
+    """
+    found = ip_network(network)
+    if isinstance(found, IPv6Network) and not _mapped(found):
+        return "*\\:*"
+    found = _mapped(found) or found
+    parts = str(found.network_address).split(".")[: found.prefixlen // 8]
+    return f"(*{with_gaps('.'.join(parts))}* OR *\\:*)" if parts else "(*.* OR *\\:*)"
+
+
+def usual_addresses(network: str) -> str:
+    """Returns an expression for the IPv4 addresses of ``network`` as they are usually written.
+
+    "" where there is none: IPv6 has too many forms.
+    """
+    found = ip_network(network)
+    if not isinstance(found, IPv4Network) or not found.prefixlen:
+        return ""
+    forms = [form.removesuffix(".*") for form in _version_4(found) if ":" not in form]
+    rest = 3 - forms[0].count(".")
+    listed = "|".join(form.replace(".", "\\.") for form in forms)
+    text = f"({listed})" + f"(\\.{_OCTET}){{{rest}}}" * bool(rest)
+    return text if len(text) <= MAX_TEXT else ""
+
+
+def _mapped(network: IPv4Network | IPv6Network) -> IPv4Network | None:
+    """Returns the IPv4 network that an IPv6 network writes."""
+    if isinstance(network, IPv4Network):
+        return None
+    first = network.network_address.ipv4_mapped
+    if first is None or network.prefixlen < 96:
+        return None
+    return IPv4Network((first, network.prefixlen - 96))
 
 
 def _version_4(network: IPv4Network) -> Iterator[str]:

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from sigma.correlations import SigmaCorrelationRule
-from sigma.exceptions import SigmaTransformationError
+from sigma.exceptions import SigmaError, SigmaTransformationError
 from sigma.modifiers import modifier_mapping
 from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations.base import PreprocessingTransformation
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections, SigmaRule
 from sigma.types import SigmaQueryExpression, SigmaString
 
-from detect.document import Document
-from detect.rule import ParsedRule, RuleFile, parse_document
+from detect.document import Document, documents, read_file
+from detect.rule import PARSE_FAULTS, ParsedRule, RuleFile, parse_document
 from detect.search.query import query_of
+from detect.spelling import EXACT
 from samlog.errors import RuleError
 
 PRIORITY = 20
@@ -61,26 +62,52 @@ class StoredEventsTransformation(PreprocessingTransformation):
 def parsed(rule: SigmaRule) -> ParsedRule:
     """Returns a rule that pySigma has read, read again as samlog reads it.
 
-    The detections are taken as they were written: pySigma understands some of them otherwise.
-    Raises `RuleError`.
+    Its file is read where it has one that still says the same, because pySigma understands some of
+    a rule otherwise and keeps no text of it. Raises `RuleError`.
     """
     path = Path(str(rule.source.path)) if rule.source else Path("rule")
+    found = _as_written(rule, path)
+    if found is None:
+        found = Document(path, 1, _given_back(rule)), RuleFile(path, path.name, b"")
+    return parse_document(*found)
+
+
+def _as_written(rule: SigmaRule, path: Path) -> tuple[Document, RuleFile] | None:
+    """Returns the rule in its file; None where there is none, or another pipeline changed it."""
+    if not path.is_file():
+        return None
+    file = RuleFile(path, path.name, read_file(path))
+    for document in documents(path, file.data):
+        try:
+            again = SigmaRule.from_dict(document.data)
+        except (SigmaError, *PARSE_FAULTS):
+            continue
+        if _what_it_asks(again) == _what_it_asks(rule):
+            return document, file
+    return None
+
+
+def _what_it_asks(rule: SigmaRule) -> tuple[Any, ...]:
+    return rule.id, rule.title, rule.logsource, rule.detection
+
+
+def _given_back(rule: SigmaRule) -> dict[str, Any]:
+    """Returns a rule as YAML had it, as far as pySigma knows."""
     parts = rule.detection.detections.items()
-    detection = {name: _written(part) for name, part in parts}
-    source = rule.logsource
-    data = {
+    if "timeframe" in rule.detection.detections:
+        # To pySigma it is a list of one keyword, like any other.
+        raise RuleError("a timeframe is no detection", reason="invalid_detection")
+    found = {
         "title": rule.title,
-        "id": str(rule.id or ""),
         "logsource": {
             key: value
             for key in ("product", "category", "service")
-            if (value := getattr(source, key))
+            if (value := getattr(rule.logsource, key))
         },
-        "detection": {**detection, "condition": rule.detection.condition},
+        "detection": {name: _written(part) for name, part in parts}
+        | {"condition": rule.detection.condition},
     }
-    if rule.id is None:
-        del data["id"]
-    return parse_document(Document(path, 1, data), RuleFile(path, path.name, b""))
+    return found if rule.id is None else {**found, "id": str(rule.id)}
 
 
 def _written(part: SigmaDetection) -> Any:
@@ -94,9 +121,12 @@ def _written(part: SigmaDetection) -> Any:
         values = _values(item)
         if item.field is None and not item.modifiers:
             found.extend(values)
-        else:
-            names = [_NAMES[modifier] for modifier in item.modifiers]
-            fields["|".join([item.field or "", *names])] = values if len(values) > 1 else values[0]
+            continue
+        names = [_NAMES[modifier] for modifier in item.modifiers]
+        key = "|".join([item.field or "", *names])
+        if key in fields:
+            raise RuleError(f"{key} is asked twice in one map", reason="illegal_modifiers")
+        fields[key] = values[0] if len(values) == 1 else values
     if fields and found:
         return [*found, fields]
     return fields or found
@@ -108,10 +138,16 @@ def _values(item: SigmaDetectionItem) -> list[Any]:
             "another pipeline has rewritten it; samlog's reads rules as SigmaHQ writes them",
             reason="rewritten",
         )
-    return [
+    values = [
         value.original if isinstance(value, SigmaString) else value.to_plain()
         for value in item.original_value
     ]
+    if any(isinstance(value, int | float) and abs(value) >= EXACT for value in values):
+        raise RuleError(
+            f"pySigma may have rounded a number of {item.field}: put it in quotation marks",
+            reason="invalid_value",
+        )
+    return values
 
 
 def samlog_pipeline() -> ProcessingPipeline:

@@ -1,6 +1,6 @@
 """A rule as one query over the data streams of all events that it is asked about."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from detect.build import Built, Variant, checked_condition, place
@@ -64,12 +64,16 @@ def query_of(
     return _text(placed, SOURCES, widen)
 
 
-def queries(built: Built, *, widen: bool = False) -> Iterator[Query]:
-    """Yields the query of every loaded rule, in the order of ``built.report.loaded``."""
+def queries(
+    built: Built, *, widen: bool = False, wanted: Callable[[Rule], bool] = lambda rule: True
+) -> Iterator[Query]:
+    """Yields the query of every loaded rule that is wanted, in the order they were loaded."""
     by_rule: dict[int, list[Variant]] = {}
     for variant in built.variants:
         by_rule.setdefault(variant.rule, []).append(variant)
     for number, rule in enumerate(built.report.loaded):
+        if not wanted(rule):
+            continue
         try:
             yield Query(rule, _text(by_rule[number], built.sources, widen))
         except RuleError as error:

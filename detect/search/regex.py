@@ -21,6 +21,7 @@ finds nothing, without a word where ``lenient`` is set."""
 _SIDES = 8
 """What is put around alternatives."""
 _LAST = 0x10FFFF
+_LAST_ASCII = 0x7F
 _RESERVED = frozenset('.?+*|{}[]()"\\#@&<>~^$-/')
 _ANY = ".*"
 _WORD = ((48, 57), (65, 90), (95, 95), (97, 122))
@@ -45,15 +46,18 @@ class _Unknown(Exception):
     """Something that a whole-value expression without anchors cannot say."""
 
 
-def lucene_regex(source: str, flags: str) -> tuple[str, bool]:
+def lucene_regex(source: str, flags: str, *, any_case: bool = False) -> tuple[str, bool]:
     """Returns (expression, whether it is for the value in lower case).
 
-    ``flags`` are of i, m, s. Raises `RuleError` (``not_searchable``) for what Lucene cannot say:
-    a word boundary between other things than a word and a gap, an anchor amid an expression.
+    ``flags`` are of i, m, s. ``any_case``: what it matches is found also by a store that ignores
+    case, so that the expression may match more.
+
+    Raises `RuleError` (``not_searchable``) for what Lucene cannot say: a word boundary between
+    other things than a word and a gap, an anchor amid an expression.
     """
     try:
         tree = parser.parse(source, _flag_bits(flags))
-        text = _Writer(tree.state.flags).whole(list(tree))
+        text = _Writer(tree.state.flags, any_case).whole(list(tree))
     except (_Unknown, re.error, RecursionError, OverflowError) as error:
         raise RuleError(
             f"the regex {source[:80]!r} cannot be searched for: {error}", reason="not_searchable"
@@ -96,7 +100,8 @@ def _flag_bits(flags: str) -> int:
 
 
 class _Writer:
-    def __init__(self, flags: int) -> None:
+    def __init__(self, flags: int, any_case: bool) -> None:
+        self._any_case = any_case
         self._fold = bool(flags & re.IGNORECASE)
         self._lines = bool(flags & re.MULTILINE)
         self._dot_is_all = bool(flags & re.DOTALL)
@@ -188,6 +193,8 @@ class _Writer:
 
     def _literal(self, code: int) -> str:
         char = chr(code)
+        if self._any_case and code > _LAST_ASCII:
+            raise _Unknown("a letter beyond ASCII in any case")
         return _escaped(char.lower() if self._fold and len(char.lower()) == 1 else char)
 
     def _repeated(self, low: int, high: Any, inner: Any) -> str:
@@ -216,6 +223,9 @@ class _Writer:
         outside = _complement(inside)
         if negated:
             inside, outside = outside, inside
+        if self._any_case:
+            inside = _in_any_case(inside)
+            outside = _complement(inside)
         if not inside:
             raise _Unknown("a class without characters")
         if not outside:
@@ -275,6 +285,19 @@ def _complement(ranges: Ranges) -> Ranges:
     if first <= _LAST:
         found.append((first, _LAST))
     return found
+
+
+def _in_any_case(ranges: Ranges) -> Ranges:
+    """Returns a class with both cases of its letters, as a store has them that ignores case."""
+    beyond = [(low, high) for low, high in ranges if high > _LAST_ASCII]
+    if beyond and (len(beyond) > 1 or beyond[0][0] > _LAST_ASCII + 1 or beyond[0][1] < _LAST):
+        raise _Unknown("some letters beyond ASCII in any case")
+    letters = [
+        code for code in range(65, 91) if _within(code, ranges) or _within(code + 32, ranges)
+    ]
+    # Stores make ASCII letters of two others: the Turkish capital I and the sign for kelvin.
+    letters += [ord(letter) for letter in "IK" if beyond]
+    return _merged([*ranges, *((code + case, code + case) for code in letters for case in (0, 32))])
 
 
 def _within(code: int, ranges: Iterable[tuple[int, int]]) -> bool:

@@ -7,6 +7,7 @@ from detect.condition import FieldTest
 from detect.search.syntax import NOTHING, joined, name_text, not_searchable, quoted
 from detect.text import address as parsed_address
 from detect.text import number as parsed_number
+from samlog.ecs_types import LONG_MAX, LONG_MIN
 from samlog.store.fields import Kind, kind
 
 
@@ -38,11 +39,17 @@ def number(field: str, tests: Sequence[FieldTest], word: str) -> str:
             parts.append(f"{name}:{_range(*test.arg)}")
         elif test.op not in ("eq", "num"):
             raise not_searchable(f"{field}, which is a number,", test.op)
-        elif value is None or (kind(field) is Kind.LONG and value != int(value)):
-            parts.append(NOTHING)
         else:
-            parts.append(f"{name}:{quoted(str(value))}")
+            held = _whole(value) if kind(field) is Kind.LONG else value
+            parts.append(NOTHING if held is None else f"{name}:{quoted(str(held))}")
     return joined(parts, word)
+
+
+def _whole(value: float | None) -> int | None:
+    """Returns a number as a field of whole numbers holds it; None if it cannot."""
+    if value is None or not LONG_MIN <= value <= LONG_MAX or value != value // 1:
+        return None
+    return int(value)
 
 
 def _range(operator: str, limit: float) -> str:

@@ -1,19 +1,22 @@
 """``samlog hunt``: a rule over the events that are stored already."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from detect.build import build
+from detect.build import Built, build
 from detect.detection import matched
+from detect.document import read_file
 from detect.engine import Engine, Match
 from detect.rule import Rule
 from detect.search.query import queries
 from samlog import pipeline
 from samlog.cli.common import config_option, emit, json_option, number, summary, table
-from samlog.cli.rules_ import find_rule
+from samlog.cli.files import rule_cache
+from samlog.cli.rules_ import configured_roots, find_rule
 from samlog.cli.search_ import moment
 from samlog.config import Settings
 from samlog.errors import ConfigError, Exit
@@ -31,6 +34,19 @@ class Asked(NamedTuple):
     rule: Rule
     query: str
     engine: Engine
+
+
+class _Rules(NamedTuple):
+    """Rules that were built together, and which of them are asked: those of a file, with an id."""
+
+    built: Built
+    engine: Engine
+    file: Path | None = None
+    sha256: str = ""
+    rule_id: str = ""
+
+    def wanted(self, rule: Rule) -> bool:
+        return not self.file or (rule.sha256 == self.sha256 and rule.id.startswith(self.rule_id))
 
 
 @click.command(
@@ -100,19 +116,13 @@ def _rules(names: Sequence[str], config: str | None, *, widen: bool) -> list[Ask
     """
     found: list[Asked] = []
     problems: list[str] = []
-    values = pipeline.placeholders(config)
-    for name in names:
-        path, rule_id = (Path(name), "") if Path(name).exists() else find_rule(name, config)
-        built = build([path], mode="ecs", placeholders=values)
-        engine = Engine(built, mode="ecs")
-        report = built.report
-        problems += [f"refused: {error}" for error in report.refused]
-        problems += [f"{u.rule.path}: no such events here: {u.detail}" for u in report.unmapped]
-        for query in queries(built, widen=widen):
+    for rules in _rule_sets(names, config):
+        problems += _problems(rules)
+        for query in queries(rules.built, widen=widen, wanted=rules.wanted):
             if query.error is not None:
                 problems.append(f"{query.rule.path}: {query.error}")
-            elif query.rule.id.startswith(rule_id):
-                found.append(Asked(query.rule, query.text, engine))
+            else:
+                found.append(Asked(query.rule, query.text, rules.engine))
     for problem in problems[:MAX_TOLD]:
         summary(harmless(problem, 600))
     if len(problems) > MAX_TOLD:
@@ -120,6 +130,36 @@ def _rules(names: Sequence[str], config: str | None, *, widen: bool) -> list[Ask
     if not found:
         raise ConfigError(f"no rule of {', '.join(names)} can be searched for")
     return found
+
+
+def _rule_sets(names: Sequence[str], config: str | None) -> Iterator[_Rules]:
+    """Yields the rules of a file or folder, or of those that are configured the one with a name.
+
+    The latter are built together, once: another file's filters may leave events out of a rule.
+    """
+    values = pipeline.placeholders(config)
+    configured: tuple[Built, Engine] | None = None
+    for name in names:
+        if Path(name).exists():
+            built = build([Path(name)], mode="ecs", placeholders=values)
+            yield _Rules(built, Engine(built, mode="ecs"))
+            continue
+        path, rule_id = find_rule(name, config)
+        if configured is None:
+            roots = configured_roots(config)
+            built = build(roots, mode="ecs", placeholders=values, cache_dir=rule_cache())
+            configured = built, Engine(built, mode="ecs")
+        yield _Rules(*configured, path, sha256(read_file(path)).hexdigest(), rule_id)
+
+
+def _problems(rules: _Rules) -> Iterator[str]:
+    report = rules.built.report
+    for error in report.refused:
+        if rules.file is None or error.path == str(rules.file):
+            yield f"refused: {error}"
+    for unmapped in report.unmapped:
+        if rules.wanted(unmapped.rule):
+            yield f"{unmapped.rule.path}: no such events here: {unmapped.detail}"
 
 
 def _show_queries(asked: Sequence[Asked], as_json: bool) -> int:

@@ -194,6 +194,13 @@ def _explainer(rule: str, config: str | None) -> Explainer:
     return Explainer(file, rule_id, values, around, today)
 
 
+def configured_roots(config: str | None) -> list[Path]:
+    """Returns where the configured rules are; samlog's own without a configuration."""
+    if config:
+        return list(pipeline.rule_paths(pipeline.load_settings(config).settings))
+    return pipeline.rule_folders((pipeline.BUILTIN_RULES,))
+
+
 def find_rule(name: str, config: str | None) -> tuple[Path, str]:
     """Returns (file, id) of a rule by its file, the beginning of its id, or its file's name.
 
@@ -201,9 +208,7 @@ def find_rule(name: str, config: str | None) -> tuple[Path, str]:
     """
     if Path(name).is_file():
         return Path(name), ""
-    roots = pipeline.rule_folders((pipeline.BUILTIN_RULES,))
-    if config:
-        roots = pipeline.rule_paths(pipeline.load_settings(config).settings)
+    roots = configured_roots(config)
     ids = re.compile(rb"^id: *['\"]?(" + re.escape(name.lower().encode()) + rb"[0-9a-f-]*)", re.M)
     found: list[tuple[Path, str]] = []
     for path in (path for root in roots for path in rule_files(root)):

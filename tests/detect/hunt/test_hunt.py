@@ -40,9 +40,11 @@ EVENTS = {
 
 
 @pytest.fixture
-def hunt(tmp_path: Path) -> Hunt:
+def hunt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hunt:
     """Returns a function that runs the command with a rule's detections: (code, stdout, stderr)."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     config = tmp_path / "samlog.yaml"
+    (tmp_path / "mine").mkdir()
     data = str(tmp_path / "data")
     config.write_bytes(
         orjson.dumps(
@@ -50,7 +52,7 @@ def hunt(tmp_path: Path) -> Hunt:
                 "bus": {"type": "embedded", "path": data},
                 "store": {"type": "embedded", "path": data},
                 "units": {"a": {"title": "A"}, "b": {"title": "B"}},
-                "rules": ["builtin"],
+                "rules": ["builtin", str(tmp_path / "mine")],
             }
         )
     )
@@ -178,6 +180,53 @@ def test_rules_are_found_by_name(hunt: Hunt) -> None:
 
     assert code in (0, 1)
     assert "1 rules asked" in err
+
+
+MINE = """
+title: Copies
+id: 22222222-2222-4222-8222-222222222222
+author: Kari
+level: high
+logsource: {product: windows, category: process_creation}
+detection: {selection: {Image|endswith: vssadmin.exe}, condition: selection}
+"""
+FILTER = """
+title: Listing is no crime
+logsource: {product: windows, category: process_creation}
+filter:
+  rules: [22222222-2222-4222-8222-222222222222]
+  selection: {CommandLine|contains: list}
+  condition: not selection
+"""
+
+
+@pytest.mark.parametrize("name", ["copies", "22222222"])
+def test_a_rule_found_by_name_is_asked_with_the_filters_of_the_configuration(
+    hunt: Hunt, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "mine/copies.yml").write_text(MINE)
+    (tmp_path / "mine/other.yml").write_text(MINE.replace("2222", "3333"))
+    (tmp_path / "mine/filter.yml").write_text(FILTER)
+
+    answer = hunt(name, "--json")
+
+    assert ids(answer) == ["upper"]
+    assert "1 rules asked" in answer[2]
+
+
+def test_a_rule_that_is_found_by_name_and_refused_is_told_of_alone(
+    hunt: Hunt, tmp_path: Path
+) -> None:
+    (tmp_path / "mine/copies.yml").write_text(MINE.replace("vssadmin", "x").replace("high", "?"))
+    (tmp_path / "mine/other.yml").write_text(MINE.replace("condition: selection", "condition: x"))
+    (tmp_path / "mine/third.yml").write_text(MINE.replace("2222", "3333"))
+
+    with pytest.raises(ConfigError, match="no rule of copies"):
+        hunt("copies")
+
+    answer = hunt("third")
+    assert answer[0] == 0
+    assert "refused" not in answer[2]
 
 
 def test_a_rule_that_nothing_here_can_answer_is_named(hunt: Hunt) -> None:

@@ -1,13 +1,20 @@
 """Conditions of rules in Lucene syntax, one decision each."""
 
+import re
+import sys
 from typing import Any
 
 import pytest
 
 from detect.condition import And, FieldTest, Node, Not, Or, Pattern
 from detect.search.lucene import lucene
+from detect.search.syntax import NOTHING
+from detect.search.wide import CAPITAL_I, FOLDED_OTHERWISE
 from samlog.errors import RuleError
+from samlog.store.fields import caseless
 
+ODD = f"/.*[{FOLDED_OTHERWISE}].*/"
+OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 F = "winlog.event_data.F"
 G = "process.executable"
 
@@ -55,6 +62,10 @@ def test_a_test_of_a_keyword(op: str, arg: Any, query: str) -> None:
         ("destination.port", "num", 443, 'destination.port:"443"'),
         ("destination.port", "eq", "443", 'destination.port:"443"'),
         ("destination.port", "eq", "https", "(NOT *:*)"),
+        ("destination.port", "num", 22.5, "(NOT *:*)"),
+        ("destination.bytes", "num", 1e16, 'destination.bytes:"10000000000000000"'),
+        ("destination.bytes", "num", 1e22, "(NOT *:*)"),
+        ("destination.bytes", "num", float("inf"), "(NOT *:*)"),
         ("destination.port", "cmp", (">=", 1024), "destination.port:[1024 TO *]"),
         ("destination.port", "cmp", ("<", 1024), "destination.port:{* TO 1024}"),
         ("source.ip", "cidr", "10.0.0.0/8", 'source.ip:"10.0.0.0/8"'),
@@ -132,17 +143,89 @@ def test_many_alternatives_become_few_expressions() -> None:
 
 def test_a_keyword_is_looked_for_in_all_fields_of_the_sender() -> None:
     assert one("contains", "ab-c", None) == ('(winlog.\\*.caseless:*ab\\-c* OR message:"ab-c")')
-    assert one("contains", "ab-c", None, widen=True) == (
-        "(winlog.\\*.caseless:*ab\\-c* OR (message:*ab* AND message:*c*))"
-    )
 
 
-def test_widened_many_keywords_are_left_to_the_rule() -> None:
+def test_widened_keywords_are_left_to_the_rule() -> None:
+    """A rule looks for them in numbers, addresses and the sender's line, too."""
     words = Or(tuple(FieldTest(None, "contains", f"word{n}") for n in range(40)))
 
     assert text(words, widen=True) == "*:*"
     assert text(Not(words), widen=True) == "(NOT (NOT *:*))"
     assert "word39" in text(words)
+
+
+@pytest.mark.parametrize(
+    ("slot", "op", "arg", "query"),
+    [
+        (F, "contains", "a b", f"({F}.caseless:*a\\ b* OR {F}.caseless:{ODD})"),
+        (F, "eq", "22", f'{F}.caseless:"22"'),
+        (F, "eq", "", f"_exists_:{F}"),
+        (F, "contains", "\u0307", f"_exists_:{F}"),
+        (F, "ends", "1\n2", f"{F}.caseless:*1*2"),
+        (F, "ceq", "A", f'{F}:"A"'),
+        (F, "exists", True, "*:*"),
+        (F, "num", 22, f"{F}.caseless:/[+\\-]?(0*22|0x0*16|[0-9]+[.e].*)/"),
+        (F, "num", 0.5, f"{F}.caseless:/[+\\-]?([0-9]+[.e].*)/"),
+        ("event.code", "num", 4688, 'event.code.caseless:"4688"'),
+        (F, "cidr", "10.0.0.0/15", f"{F}.caseless:(*10* OR *\\:*)"),
+        (F, "cidr", "fe80::/10", f"{F}.caseless:*\\:*"),
+        (F, "re", ("a", "i"), f"{F}.caseless:(/.*a.*/ OR {ODD})"),
+        (F, "re", ("é", ""), f"_exists_:{F}"),
+        ("message", "contains", "a b", f"((message:*a* AND message:*b*) OR message:{ODD})"),
+        ("source.ip", "eq", "::1", 'source.ip:"::1"'),
+    ],
+)
+def test_widened_a_test_is_no_narrower_than_the_rule(
+    slot: str, op: str, arg: Any, query: str
+) -> None:
+    assert one(op, arg, slot, widen=True) == query
+
+
+@pytest.mark.parametrize(
+    ("slot", "op", "arg", "query"),
+    [
+        (F, "contains", "abc", f"{F}.caseless:*abc*"),
+        (F, "contains", "six", f"({F}.caseless:*six* AND (NOT {F}:*\u0130*))"),
+        (F, "contains", "é", NOTHING),
+        (F, "glob", Pattern((("a", None),), True, True), NOTHING),
+        (F, "ceq", "A", NOTHING),
+        (F, "exists", False, NOTHING),
+        (F, "num", 22, f'{F}.caseless:("22" OR "0x16")'),
+        (F, "cidr", "10.0.0.0/8", f"{F}.caseless:/(10)(\\.{OCTET}){{3}}/"),
+        (F, "cidr", "fe80::/10", NOTHING),
+        ("source.ip", "eq", "192.0.2.1", 'source.ip:"192.0.2.1"'),
+        ("source.ip", "eq", "::1", NOTHING),
+        ("source.ip", "cidr", "fe80::/10", 'source.ip:"fe80::/10"'),
+        ("source.port", "eq", "22", 'source.port:"22"'),
+        ("source.port", "eq", "022", NOTHING),
+        ("winlog.event_data.Hashes", "contains", f"md5={'ab' * 16}", NOTHING),
+    ],
+)
+def test_widened_a_negated_test_takes_away_no_more_than_the_rule(
+    slot: str, op: str, arg: Any, query: str
+) -> None:
+    assert text(Not(FieldTest(slot, op, arg)), widen=True) == f"(NOT {query})"
+
+
+def test_all_letters_that_rules_fold_otherwise_are_listed() -> None:
+    listed = re.compile(f"[{FOLDED_OTHERWISE}]")
+    others = [
+        letter
+        for letter in map(chr, (*range(0xD800), *range(0xE000, sys.maxunicode + 1)))
+        if letter.casefold() != caseless(letter) and not listed.match(caseless(letter))
+    ]
+
+    assert others == [CAPITAL_I]
+
+
+def test_the_turkish_capital_i_alone_is_another_letter_to_a_store() -> None:
+    others = [
+        letter
+        for letter in map(chr, (*range(0xD800), *range(0xE000, sys.maxunicode + 1)))
+        if letter.casefold() != caseless(letter).casefold()
+    ]
+
+    assert others == [CAPITAL_I]
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,69 @@ def test_a_rule_that_another_pipeline_changed_is_refused() -> None:
         parsed(sigma)
 
 
+def from_file(tmp_path: Path, detection: str) -> SigmaRule:
+    file = tmp_path / "rule.yml"
+    other = {**RULE, "detection": {"a": {"B": "c"}, "condition": "a"}}
+    del other["id"]
+    head = {name: part for name, part in RULE.items() if name != "detection"}
+    text = f"{yaml.safe_dump(other)}---\n{yaml.safe_dump(head)}detection: {detection}\n"
+    file.write_text(text, "utf-8")
+    rules = SigmaCollection.load_ruleset([str(file)]).rules
+    return next(each for each in rules if isinstance(each, SigmaRule) and each.id is not None)
+
+
+def test_a_number_keeps_the_digits_that_its_file_has(tmp_path: Path) -> None:
+    rule = from_file(tmp_path, "{s: {TargetLogonId: 9007199254740993}, condition: s}")
+
+    assert '"9007199254740993"' in query_of(parsed(rule))
+
+
+def test_tests_that_pysigma_takes_for_one_are_both_asked(tmp_path: Path) -> None:
+    rule = from_file(tmp_path, "{s: {A|re|i: aaa, A|re|ignorecase: bbb}, condition: s}")
+
+    query = query_of(parsed(rule))
+    assert "/.*aaa.*/" in query
+    assert "/.*bbb.*/" in query
+
+
+def test_what_another_pipeline_made_of_a_rule_is_converted_not_its_file(tmp_path: Path) -> None:
+    rule = from_file(tmp_path, "{s: {A: x}, condition: s}")
+    for detection in rule.detection.detections.values():
+        for item in detection.detection_items:
+            item.field = "Renamed"  # type: ignore[union-attr]
+
+    assert "winlog.event_data.Renamed" in query_of(parsed(rule))
+
+
+@pytest.mark.parametrize(
+    "detection",
+    [
+        "{s: {A: x}, timeframe: 5m, condition: s}",
+        "{s: x, condition: s}",
+        "{s: {A: []}, condition: s}",
+    ],
+)
+def test_what_the_stream_refuses_is_not_converted(tmp_path: Path, detection: str) -> None:
+    rule = from_file(tmp_path, detection)
+
+    with pytest.raises(RuleError):
+        parsed(rule)
+
+
+@pytest.mark.parametrize(
+    "detection",
+    [
+        {"selection": {"A": 9007199254740993}},
+        {"selection": {"A|re|i": "aaa", "A|re|ignorecase": "bbb"}},
+        {"selection": {"A": "x"}, "timeframe": "5m"},
+        {"selection": {"A": []}},
+    ],
+)
+def test_without_a_file_what_pysigma_may_have_lost_is_refused(detection: dict[str, Any]) -> None:
+    with pytest.raises(RuleError):
+        parsed(SigmaRule.from_dict(rule(detection)))
+
+
 @pytest.mark.slow
 def test_all_of_sigmahq_converts_as_samlog_loads_it(sigmahq: Path) -> None:
     different = []
