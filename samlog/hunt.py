@@ -1,8 +1,9 @@
 """A query made of a rule, run over stored events; what it finds is asked of the rule again.
 
 A search cannot say everything that a rule can (the case of letters in the embedded store, values
-too long to be indexed, two fields compared), so its query may be wider than the rule. The rule
-itself decides about each event that it brings: a hunt finds what the stream would have found.
+too long to be indexed, two fields compared), so its query may be wider than the rule
+(`detect.search.wide`). The rule itself decides about each event that it brings: a hunt finds what
+the stream would have found.
 """
 
 from collections.abc import Callable, Iterator
