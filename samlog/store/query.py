@@ -131,7 +131,7 @@ class _Reader:
             case tree.BaseGroup():
                 return self.node(item.expr, field, depth + 1)
             case tree.OrOperation():
-                return self._any(item.children, field, depth)
+                return self._alternatives(item, field, depth)
             case tree.AndOperation() | tree.UnknownOperation():
                 return self._all(item.children, field, depth)
             case tree.Not() | tree.Prohibit():
@@ -193,6 +193,18 @@ class _Reader:
         if negate:
             raise self._error(items[-1], "! has nothing after it")
         return parts[0] if len(parts) == 1 else And(tuple(parts))
+
+    def _alternatives(self, item: Any, field: str | None, depth: int) -> Node:
+        """One must match. In ``a OR b -c`` luqum reads ``b -c`` as one; it is ``(a OR b) -c``."""
+        groups: list[list[Any]] = [[]]
+        for child in item.children:
+            if isinstance(child, tree.AndOperation) and _is_side_by_side(child.children[-1]):
+                raise self._error(child, "AND, OR and a term side by side need brackets")
+            first, *others = child.children if _is_side_by_side(child) else [child]
+            groups[-1].append(first)
+            groups += [[other] for other in others]
+        parts = tuple(self._any(group, field, depth) for group in groups)
+        return parts[0] if len(parts) == 1 else And(parts)
 
     def _any(self, items: Sequence[Any], field: str | None, depth: int) -> Node:
         """One must match; of ``+a b -c`` all with + must, and none with -."""
@@ -291,6 +303,11 @@ class _Reader:
     def _error(self, item: Any, message: str) -> ConfigError:
         where = f" at position {item.pos}" if item.pos is not None else ""
         return ConfigError(f"the query cannot be answered{where}: {message}")
+
+
+def _is_side_by_side(item: Any) -> bool:
+    """Tells whether terms stand without a word between them, and without brackets around."""
+    return isinstance(item, tree.UnknownOperation)
 
 
 def _plain(item: Any) -> str:
