@@ -22,10 +22,19 @@ _PAM_SESSION = re.compile(
     r"session (?:opened|closed) for user (.{1,256}?)(?:\(uid=(\d{1,10})\))?"
     r"(?: by (.{0,256}?)(?:\(uid=(\d{1,10})\))?)?\Z"
 )
+_OF_THE_PEER = (
+    "Received disconnect ",
+    "Disconnect",
+    "Bad protocol ",
+    "banner exchange",
+    "error: kex",
+)
+"""Lines of sshd that end in what the other side wrote."""
 _BY_USER = re.compile(r"by user ['\"]?([^'\"\s]{1,256})['\"]?\Z")
 _QUOTED_USER = re.compile(r"(?<! ) user (['\"])([^'\"\n]{1,256})\1")
 _MODULE = re.compile(r"pam_\w{1,32}\([\w.@-]{1,64}:\w{1,16}\): ")
 _VALUE = re.compile(r"\b(logname|uid|euid|tty|ruser|rhost|user)= ?([^\s=]*)(?=\s|\Z)")
+_SEQUENCE = re.compile(r" seq=\d{1,10}\Z")
 _USER = r"['\"`\[(]?(?P<user>[^\s'\"`\[\]()]{1,256}?)['\"`\])]?(?=:?\s|:?\Z)"
 
 _LOCKED = "account-locked"
@@ -62,7 +71,7 @@ def user_line(raw: RawEvent, read: Callable[[Event, str], None] | None = None) -
     body = raw.body
     event: Event = {"event.dataset": DATASET, "message": body}
     # The word that all patterns hold is looked for first: 0.1 us instead of 2 where it is not.
-    if "user" in body:
+    if "user" in body and not body.startswith(_OF_THE_PEER):
         _named(event, body)
     if is_pam(body):
         _pam(event, body)
@@ -132,7 +141,9 @@ def decide(event: Event, action: str = "", outcome: str = "failure") -> None:
 
 
 def _values(event: Event, text: str) -> None:
-    values = dict(_VALUE.findall(text))
-    if values.get("user"):
-        event["user.name"] = values["user"]
+    # The user's name is last, and any text: what looks like a value in it is none.
+    head, _, user = text.partition(" user=")
+    values = dict(reversed(_VALUE.findall(head)))
+    if user := _SEQUENCE.sub("", user).strip():
+        event["user.name"] = user
     set_endpoint(event, "source", values.get("rhost", ""))

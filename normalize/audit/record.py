@@ -37,6 +37,8 @@ _GLUED = re.compile(
     r"|(?:(?<= key=\(null\))|(?<=[^=]\"))(?=ARCH=[a-z0-9_])|(?<=[0-9A-F])(?=SADDR=\{ )"
     r"|(?<=') (?=A?UID=\"[^\"\s]{1,256}\")"
 )
+# The kernel leaves #035 in a value as it is: only behind a value and outside quotes is it \x1d.
+_SEPARATOR = re.compile(r"\x1d|(?<=[\"'}0-9a-z)])#035(?=[A-Z][A-Z_-]{0,31}=)")
 _LOGIN = re.compile(r"\b(old|new) (auid|ses)=")
 
 NOTHING = frozenset({"?", "(null)", ""})
@@ -122,11 +124,11 @@ def _split_names(body: str) -> tuple[str, dict[str, str]]:
     """
     if ("UID=" in body or "ARCH=" in body or "SADDR=" in body) and "\x1d" not in body:
         body = _GLUED.sub("\x1d", body, count=1)
-    for separator in ("\x1d", "#035"):
-        at = body.find(separator)
-        if at >= 0:
+    for found in _SEPARATOR.finditer(body):
+        at = found.start()
+        if found[0] == "\x1d" or not (body.count('"', 0, at) % 2 or body.count("'", 0, at) % 2):
             names: dict[str, str] = {}
-            _pairs(body[at + len(separator) :], names, names, bare=False)
+            _pairs(body[found.end() :], names, names, bare=False)
             return body[:at], names
     return body, {}
 

@@ -64,6 +64,11 @@ order.
 
 MAX_RECORDS = 1_000
 _HEAD_WITHIN = 512
+_BEFORE = re.compile(
+    r"(?:-{4}\n)?(?:time->[^\n]{0,64}\n)?(?:\[ {0,12}\d{1,10}\.\d{1,9}\] ?)?"
+    r"(?:(?:kernel|audit|auditd|audispd|audisp-syslog|audisp-remote)(?:\[\d{1,10}\])?: ?)?\s{0,4}"
+)
+"""What may stand before a record. Anywhere else it is a sender's text: a user agent, a name."""
 _NO_ID = re.compile(r"type=([A-Z][A-Z0-9_]{1,39}|UNKNOWN\[\d{1,5}\]) msg=(.{0,8192})", re.DOTALL)
 """A record whose audit id is lost, as the kernel's older versions write of types unknown to it."""
 
@@ -72,7 +77,8 @@ def matches(raw: RawEvent) -> bool:
     """An audit id near the beginning of the line, or a record of a type unknown to the kernel."""
     begin = raw.body[:_HEAD_WITHIN]
     if "audit(" in begin:
-        return interpreted.head_of(begin) is not None
+        head = interpreted.head_of(begin)
+        return head is not None and _BEFORE.fullmatch(begin, 0, head.start()) is not None
     return begin.startswith("type=UNKNOWN[") and _NO_ID.fullmatch(begin) is not None
 
 

@@ -53,12 +53,24 @@ _LINE = re.compile(
     r"%(?P<facility>[A-Z][A-Z0-9_]{1,31})(?:-[A-Z0-9_]{1,31})?-(?P<severity>[0-7])"
     r"-(?P<code>[A-Z0-9_]{1,64}): ?"
 )
+_STAMP = (
+    r"(?:[*.]?[A-Z][a-z]{2} {1,2}\d{1,2} (?:\d{4} )?\d\d:\d\d(?::\d\d)?(?:\.\d{1,9})?"
+    r"(?: [A-Z]{3,5})?|\d{4}-\d\d-\d\dT\S{8,24})"
+)
+_BEFORE = re.compile(
+    rf"(?:<\d{{1,3}}>)?(?:1 )?\s{{0,4}}(?:{_STAMP}:? )?(?:[\w.:-]{{1,255}}:? ){{0,2}}(?:- ){{0,4}}"
+    rf"(?:\d{{1,10}}: ){{0,2}}(?:{_STAMP}: )?"
+)
+"""What may stand before a message: headers of syslog and of the device. Else it is in a text."""
 _ACL = re.compile(
     r"list (\S{1,128}) (permitted|denied) (\S{1,32}) (\S{1,45}?)(?:\((\d{1,5})\))?(?: \S{1,64})?"
     r" -> (\S{1,45}?)(?:\((\d{1,5})\))?(?: \((\d{1,3})(?:/(\d{1,3}))?\))?, (\d{1,10}) packets?"
 )
 _COMMAND = re.compile(r"User: ?(\S{1,128}) {1,4}logged command: ?(.*)", re.DOTALL)
-_LOGIN = re.compile(r"Login (Success|failed) \[user: ([^\]]{0,128})\] \[Source: ([^\]]{0,64})\]")
+# The name is the client's: what follows it is read from the end.
+_LOGIN = re.compile(
+    r"Login (Success|failed) \[user: (.{0,256})\] \[Source: ([^\]]{0,64})\]", re.DOTALL
+)
 _CONFIGURED = re.compile(
     r"Configured from (\S{1,64})(?: by (.{1,128}?))?(?: on (\S{1,64}))?(?: \(([^)]{1,64})\))?\Z"
 )
@@ -70,7 +82,11 @@ def matches(raw: RawEvent) -> bool:
     if raw.json is not None or "%" not in raw.text[:_HEAD]:
         return False
     match = _LINE.search(raw.text, 0, _HEAD)
-    return match is not None and match["facility"] not in _OTHER_PRODUCTS
+    return (
+        match is not None
+        and match["facility"] not in _OTHER_PRODUCTS
+        and _BEFORE.fullmatch(raw.text, 0, match.start()) is not None
+    )
 
 
 def parse(raw: RawEvent) -> Event:

@@ -54,12 +54,23 @@ _FLOOD = re.compile(
     r"(?:request_sock_)?TCP(?:v6)?: (?:request_sock_TCP(?:v6)?: )?[Pp]ossible SYN flooding on port"
     r" (?:\S{1,45}?[:.])?(\d{1,5})\."
 )
+_PREFIX = re.compile(
+    r"(?:\[ {0,12}\d{1,10}\.\d{1,9}\] ?)?(?:\[[\w .:-]{1,48}\])?[\w .:,#*/-]{0,64}IN="
+)
+_CAPITALS = re.compile(r"[A-Z0-9_:. \[\]-]{0,32}?IN=")
 _LOCKDOWN = re.compile(r"Lockdown: (\S{1,64}): (.{1,200}?) is restricted")
 
 
 def matches(raw: RawEvent) -> bool:
     """The kernel's program name, or a logged packet under any name."""
-    return raw.program == "kernel" or (raw.json is None and is_packet(raw.body))
+    if raw.program == "kernel":
+        return True
+    if raw.json is not None or not is_packet(raw.body):
+        return False
+    # Behind another program's words a packet is a text that somebody sent; a rule's prefix may be
+    # all there is, or have been taken for the program.
+    prefix = _PREFIX if raw.program in ("", "ulogd") else _CAPITALS
+    return prefix.match(raw.body) is not None
 
 
 def parse(raw: RawEvent) -> Event:

@@ -54,11 +54,18 @@ LEVELS = frozenset(("information", "warning", "error", "critical", "verbose"))
 NONE = frozenset(("", "N/A", "None"))
 
 
+_TEXT = re.compile(r"[\"'=\[\](){}]")
+
+
 def matches(raw: RawEvent) -> bool:
     """Looks for Snare's mark and the tab behind it near the beginning."""
     head = raw.text[:SEARCHED]
     mark = head.find(MARK)
-    return mark >= 0 and head.startswith(("\t", "#011"), mark + len(MARK))
+    if mark < 0 or not head.startswith(("\t", "#011"), mark + len(MARK)):
+        return False
+    # Behind a syslog header alone: in quotation marks or behind a program it is a text.
+    before = head[:mark]
+    return ": " not in before and _TEXT.search(before) is None
 
 
 def parse(raw: RawEvent) -> Event:

@@ -41,18 +41,22 @@ _LOGIN = re.compile(
     re.DOTALL,
 )
 # "error: maximum authentication attempts exceeded for ..", "Disconnecting: Too many .. for .."
+_KEYED = re.compile(r"(?:Accepted|Failed|Postponed|Partial) (?:publickey|hostbased) for ")
+_FROM = re.compile(r" from ([0-9A-Fa-f.:]{2,45}) port \d{1,5} ssh2")
 _EXCEEDED = re.compile(
     r"(error:|Disconnecting:) ([Mm]aximum authentication attempts exceeded"
     r"|Too many authentication failures) for (?:(?:invalid|illegal) user )?(.*)" + _END,
     re.DOTALL,
 )
 _INVALID = re.compile(
-    r"(.{0,200}?) user (.*) from ([^\s:]\S{0,254}?)(?: port (\d{1,5}))?(?: on \S+ port \d+)?"
+    r"(Invalid|Illegal) user (.*) from ([^\s:]\S{0,254}?)(?: port (\d{1,5}))?(?: on \S+ port \d+)?"
     r"(?: \[preauth\])?\Z",
     re.DOTALL,
 )
 _BY_PAM = re.compile(r"(?:fatal: )?Access denied for user (\S{1,256}) by PAM account configuration")
-_PAM_ERROR = re.compile(r"error: PAM: (.{1,200}?) for ([^\s']{1,256}) from (\S{1,255})\Z")
+_PAM_ERROR = re.compile(
+    r"error: PAM: (.{1,200}?) for (?:illegal user )?([^\s']{1,256}) from (\S{1,255})\Z"
+)
 # Dropbear: svr-authpasswd.c, svr-authpubkey.c, svr-auth.c
 _DROPBEAR = re.compile(
     r"(?:(Password|Pubkey|PAM password) auth succeeded|(Bad password|Bad PAM password) attempt"
@@ -81,7 +85,11 @@ def parse(raw: RawEvent) -> Event:
     repeated = _REPEATED.match(body) if body.startswith("message repeated") else None
     if repeated:
         body = repeated[2]
-    if match := _LOGIN.match(body) or _EXCEEDED.match(body):
+    if _is_ambiguous(body):
+        event = _login(body.partition(" ")[0], "")
+        event["related.ip"] = list(dict.fromkeys(_FROM.findall(body)))
+        raw.tags.append("ambiguous_value")
+    elif match := _LOGIN.match(body) or _EXCEEDED.match(body):
         what, method, user, address, port, signature = match.groups()
         event = _login(what, user)
         event["system.auth.ssh.method"] = method
@@ -103,9 +111,17 @@ def parse(raw: RawEvent) -> Event:
     return event
 
 
+def _is_ambiguous(body: str) -> bool:
+    """Tells whether an address may be one that the client wrote into its certificate's key id.
+
+    It stands behind the real one, a name that the client chose before it: nobody can tell.
+    """
+    return " ID " in body and body.count(" ssh2: ") > 1 and _KEYED.match(body) is not None
+
+
 def _invalid(body: str) -> re.Match[str] | None:
     # Words that must be there are looked for first: 0.2 us instead of 3 where they are not.
-    return _INVALID.match(body) if " user " in body and " from " in body else None
+    return _INVALID.match(body) if " user " in body[:16] and " from " in body else None
 
 
 def _login(what: str, user: str) -> Event:

@@ -47,7 +47,9 @@ def matches(raw: RawEvent) -> bool:
     """Without a program name: a line that says who, TTY or PWD, and COMMAND."""
     if raw.program or raw.json is not None or "COMMAND=" not in raw.body[:4_000]:
         return False
-    return _LINE.match(raw.body) is not None
+    line = _LINE.match(raw.body)
+    # A name stands before it, no sentence with quotation marks: those hold a sender's text.
+    return line is not None and '"' not in line[1]
 
 
 def parse(raw: RawEvent) -> Event:

@@ -14,6 +14,7 @@ vim-cmd fire. The rest is in ``vsphere.log.*``; the text stays in ``message``.
 
 import re
 from datetime import UTC
+from operator import itemgetter
 
 from normalize.address import is_ip, set_endpoint
 from normalize.times import parse_iso
@@ -85,13 +86,15 @@ _SSH_SESSION = re.compile(r"SSH session was (opened|closed) for '([^'\n]{1,256})
 _LOCKED = re.compile(r"local user account '([^'\n]{1,256})' has been locked")
 # The name may hold "@" itself, so that the address begins at the last one.
 _NAMED = r"(?P<user>[^\s\"]{1,256})"
+_CHOSEN = r"(?P<user>.{1,256})"
+"""The name of somebody who was not let in: any text, which ends where the address begins."""
 _FROM = r"(?P<address>[^\s@\]:]{1,64})"
 _LOGINS = (
     (re.compile(rf"User {_NAMED}@(?P<address>[^\s@\]]{{1,64}}) logged (?P<way>in as|out)"), True),
-    (re.compile(rf"Cannot login (?:user )?{_NAMED}@{_FROM}"), False),
+    (re.compile(rf"Cannot login (?:user )?{_CHOSEN}@{_FROM}"), False),
     (re.compile(rf"Successful login {_NAMED} from (?P<address>[^\s\]]{{1,64}})"), True),
-    (re.compile(rf"Failed login {_NAMED} from (?P<address>[^\s\]]{{1,64}})"), False),
-    (re.compile(rf"Rejected password for user {_NAMED} from (?P<address>[^\s\]]{{1,64}})"), False),
+    (re.compile(rf"Failed login {_CHOSEN} from (?P<address>[^\s\]]{{1,64}})"), False),
+    (re.compile(rf"Rejected password for user {_CHOSEN} from (?P<address>[^\s\]]{{1,64}})"), False),
     (re.compile(rf"Accepted password for user {_NAMED} from (?P<address>[^\s\]]{{1,64}})"), True),
     (
         re.compile(
@@ -106,7 +109,12 @@ _LOGINS = (
 )
 _WORDS = ("logged ", "ogin ", "password for user", "Authenticated user", "Logged in")
 _AGENT_NAME = re.compile(r"(?:logged in as |user agent: )([^\])\n]{1,512})")
-_ORIGINATOR = "[Originator@6876 "
+_ORIGINATED = re.compile(
+    r"\s{0,4}(?:[\dTZ:.+-]{10,40}:? )?"
+    r"(?:(?:verbose|info|warning|error|panic|trivia|section|none) )?"
+    r"(?:[\w.-]{1,64}\[\w{1,24}\]:? )?\[Originator@6876 "
+)
+"""Before it stand a time, a level, a program, and no sender's text."""
 
 
 def matches(raw: RawEvent) -> bool:
@@ -117,7 +125,7 @@ def matches(raw: RawEvent) -> bool:
     return (
         MARK in body[:_SSO_WITHIN]
         or (body.startswith(("Event [", " Event [")) and "[vim.event." in body[:300])
-        or _ORIGINATOR in body[:200]
+        or _ORIGINATED.match(body) is not None
     )
 
 
@@ -238,10 +246,10 @@ def _login(event: Event, text: str) -> None:
     text = text[:_LOGIN_WITHIN]
     if not any(word in text for word in _WORDS):
         return
-    for pattern, succeeded in _LOGINS:
-        match = pattern.search(text)
-        if match is None:
-            continue
+    matches = ((pattern.search(text), succeeded) for pattern, succeeded in _LOGINS)
+    # The first one in the text: another may stand in the name that somebody chose.
+    found_at = [(match.start(), match, succeeded) for match, succeeded in matches if match]
+    for _, match, succeeded in sorted(found_at, key=itemgetter(0))[:1]:
         found = match.groupdict()
         out = found.get("way") == "out"
         event["event.action"] = "logout" if out else "login"
